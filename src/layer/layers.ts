@@ -1,0 +1,58 @@
+// The layer room's interface: a layer is bytes or a tree, and either is made from the other only when somebody
+// asks (HOUSE decision 2). layer/store-layers.ts implements it on the store.
+import type { Descriptor } from '../image/descriptor.ts';
+import type { DiffId } from '../image/digest.ts';
+import type { Compression } from '../image/media-type.ts';
+import type { BytePath, ContentSource, LayerEntry, LayerInput } from '../tree/entry.ts';
+import type { FileTree } from '../tree/file-tree.ts';
+
+/** `sha256:...` (a diffId) for a layer known by its bytes, `tree:<id>` for one that a RUN made and nobody serialised yet. */
+export type LayerId = string;
+
+/** Everything in a layer without the bytes of its files, in byte order of the paths. */
+export interface LayerIndex {
+  readonly entries: readonly LayerEntry[];
+  content(entry: LayerEntry): ContentSource;
+}
+
+export interface Layers {
+  /** Makes a base's layer known by its diffId and the descriptor of the blob that packs it; nothing is fetched. */
+  adopt(diffId: DiffId, blob: Descriptor): void;
+  /**
+   * Writes a layer as a deterministic tar into the store: entries sorted, directories before their content, PAX only
+   * where ustar does not suffice, no user names. Parent directories are the caller's.
+   */
+  write(entries: readonly LayerInput[], signal: AbortSignal): Promise<DiffId>;
+  /** Takes over a committed tree of the store (an overlay upper directory) as a layer. */
+  fromTree(treeId: string): LayerId;
+  /** Entries of a layer; fetched, inflated, verified and remembered as needed. */
+  index(id: LayerId, signal: AbortSignal): Promise<LayerIndex>;
+  /** Path of the layer as an overlay-format directory, unpacked once (needs root or a user namespace). */
+  tree(id: LayerId, signal: AbortSignal): Promise<string>;
+  /**
+   * The uncompressed tar as a blob.
+   * @param clampSec SOURCE_DATE_EPOCH: later modification times become this one (seconds)
+   */
+  tar(id: LayerId, signal: AbortSignal, clampSec?: number): Promise<{ diffId: DiffId; size: number }>;
+  /**
+   * The layer packed for a manifest. Without `force` a blob that the layer came with is taken as it is.
+   * @param level codec's own scale; default gzip 6, zstd 3
+   */
+  blob(id: LayerId, packing: Packing, signal: AbortSignal): Promise<Descriptor>;
+}
+
+export interface Packing {
+  readonly compression: Compression;
+  readonly level?: number;
+  readonly force?: boolean;
+  readonly format: 'oci' | 'docker';
+  readonly clampSec?: number;
+}
+
+/** The file system that a list of layers makes, lowest first, as a tree to read from. Pure and in memory: nothing is mounted. */
+export interface View extends FileTree {
+  /** Follows symlinks in every component, within the root, as the kernel would in a chroot. @returns the literal path, or undefined when something on the way is missing or no directory */
+  resolve(path: BytePath): BytePath | undefined;
+  /** Which layer (position in the list) an entry came from. */
+  layerOf(path: BytePath): number | undefined;
+}

@@ -1,0 +1,53 @@
+// What it takes to run one process on a root file system. Rungs: oci-runtime.ts (runc, crun), namespaces.ts.
+// Which one works is found by really trying it (probe.ts).
+
+/** A directory or file of the host made visible inside. Targets are absolute; the sandbox resolves them within the rootfs. */
+export interface SandboxMount {
+  readonly kind: 'bind' | 'tmpfs';
+  /** Host path (bind). */
+  readonly source?: string;
+  readonly target: string;
+  readonly readonly: boolean;
+  /** tmpfs: bytes. */
+  readonly size?: number;
+  /** Whether `source` is a directory or a file (bind). */
+  readonly isFile?: boolean;
+}
+
+export interface SandboxRequest {
+  /** The mounted root file system, writable. */
+  readonly rootfs: string;
+  readonly argv: readonly string[];
+  /** `NAME=value`, complete. */
+  readonly env: readonly string[];
+  /** Absolute path inside. */
+  readonly cwd: string;
+  readonly uid: number;
+  readonly gid: number;
+  readonly groups: readonly number[];
+  readonly hostname: string;
+  readonly network: 'host' | 'none';
+  /** insecure: all capabilities, nothing masked; the caller has checked that the user allowed it. */
+  readonly security: 'sandbox' | 'insecure';
+  readonly mounts: readonly SandboxMount[];
+  /** Extra lines for /etc/hosts: `[ip, name]`. */
+  readonly extraHosts: readonly (readonly [string, string])[];
+  readonly signal: AbortSignal;
+  onOutput(stream: 'stdout' | 'stderr', chunk: Buffer): void;
+}
+
+export type SandboxResult =
+  | { readonly kind: 'exited'; readonly status: number }
+  | { readonly kind: 'signalled'; readonly signal: string };
+
+export interface Sandbox {
+  readonly name: string;
+  /** For `slipway info`: `runc 1.1.5`. */
+  readonly description: string;
+  /**
+   * Runs the process to its end; nothing it started survives. /proc, /dev, /sys, /etc/resolv.conf, /etc/hosts and
+   * /etc/hostname are there while it runs, and gone from the rootfs afterwards when they were not before.
+   * @throws BuildError `sandbox` when it could not be started, `interrupted` on abort
+   */
+  run(request: SandboxRequest): Promise<SandboxResult>;
+}

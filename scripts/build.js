@@ -12,7 +12,11 @@ rmSync(join(root, 'dist/app'), { recursive: true, force: true });
 
 await build({
   absWorkingDir: root,
-  entryPoints: { main: 'src/cli/main.ts', index: 'src/index.ts', 'bytes-worker': 'src/layer/bytes-worker.ts' },
+  entryPoints: {
+    main: 'src/cli/main.ts',
+    index: 'src/index.ts',
+    'bytes-worker': 'src/layer/bytes-worker.ts',
+  },
   outdir: 'dist/app',
   bundle: true,
   splitting: true,
@@ -21,7 +25,9 @@ await build({
   target: 'node20',
   packages: 'bundle',
   external: ['koffi', 'lmdb', 'zlib-sync'],
-  banner: { js: "import { createRequire as __require } from 'node:module'; const require = __require(import.meta.url);" },
+  banner: {
+    js: "import { createRequire as __require } from 'node:module'; const require = __require(import.meta.url);",
+  },
   sourcemap: true,
   logLevel: 'warning',
 });
@@ -29,5 +35,7 @@ await build({
 if (process.argv.includes('--types')) {
   const tsc = join(root, 'node_modules/typescript/bin/tsc');
   const flags = ['--declaration', '--emitDeclarationOnly', '--outDir', 'dist/types', '--rootDir', 'src'];
-  execFileSync(process.execPath, [tsc, '-p', join(root, 'tsconfig.build.json'), ...flags], { stdio: 'inherit' });
+  execFileSync(process.execPath, [tsc, '-p', join(root, 'tsconfig.build.json'), ...flags], {
+    stdio: 'inherit',
+  });
 }

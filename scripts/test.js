@@ -27,7 +27,13 @@ if (files.length === 0) {
 const reporter = process.env.CI ? 'spec' : 'dot';
 const run = spawnSync(
   process.execPath,
-  ['--test', `--test-reporter=${reporter}`, '--test-concurrency=2', ...flags.filter(f => f.startsWith('--test-')), ...files],
+  [
+    '--test',
+    `--test-reporter=${reporter}`,
+    '--test-concurrency=2',
+    ...flags.filter(f => f.startsWith('--test-')),
+    ...files,
+  ],
   { stdio: 'inherit', cwd: root },
 );
 process.exit(run.status ?? 1);

@@ -54,7 +54,7 @@ export interface FromInstruction extends Common {
 
 export interface ArgInstruction extends Common {
   readonly kind: 'arg';
-  readonly args: readonly { readonly key: Text; /** Absent: `ARG NAME`. */ readonly value?: Text }[];
+  readonly args: readonly { readonly key: Text /** Absent: `ARG NAME`. */; readonly value?: Text }[];
 }
 
 export interface EnvInstruction extends Common {
@@ -172,7 +172,12 @@ export interface Directives {
   /** Escape character: `\` unless `# escape=` says a backtick. */
   readonly escape: '\\' | '`';
   readonly syntax?: Text;
-  readonly check?: { readonly skip: readonly string[]; readonly skipAll: boolean; readonly error: boolean; readonly experimental: readonly string[] };
+  readonly check?: {
+    readonly skip: readonly string[];
+    readonly skipAll: boolean;
+    readonly error: boolean;
+    readonly experimental: readonly string[];
+  };
 }
 
 export interface Dockerfile {

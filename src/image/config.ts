@@ -100,11 +100,15 @@ function checkContainer(json: Record<string, unknown>): ContainerConfig {
   for (const key of ['Env', 'Cmd', 'Entrypoint', 'OnBuild', 'Shell']) {
     const list = json[key];
     if (list == null) continue;
-    if (!Array.isArray(list) || list.some(x => typeof x !== 'string')) throw broken(`${key} is not a list of strings`);
+    if (!Array.isArray(list) || list.some(x => typeof x !== 'string'))
+      throw broken(`${key} is not a list of strings`);
   }
   for (const entry of (json.Env ?? []) as string[]) {
     if (!/^[^=\0]+=[^\0]*$/s.test(entry)) {
-      throw new BuildError('hostile', `the image config has an environment entry that is not NAME=value: ${JSON.stringify(entry)}`);
+      throw new BuildError(
+        'hostile',
+        `the image config has an environment entry that is not NAME=value: ${JSON.stringify(entry)}`,
+      );
     }
   }
   for (const key of ['User', 'WorkingDir', 'StopSignal']) {
@@ -117,7 +121,8 @@ function checkContainer(json: Record<string, unknown>): ContainerConfig {
 }
 
 function object(value: unknown, what: string): Record<string, unknown> {
-  if (typeof value === 'object' && value !== null && !Array.isArray(value)) return value as Record<string, unknown>;
+  if (typeof value === 'object' && value !== null && !Array.isArray(value))
+    return value as Record<string, unknown>;
   throw broken(`${what} is not an object`);
 }
 

@@ -33,7 +33,9 @@ export function descriptorFromJson(value: unknown, what: string): Descriptor {
     mediaType,
     digest: parseDigest(json.digest, `the digest of ${what}`),
     size,
-    ...(json.platform === undefined || json.platform === null ? {} : { platform: platformFromJson(json.platform, what) }),
+    ...(json.platform === undefined || json.platform === null
+      ? {}
+      : { platform: platformFromJson(json.platform, what) }),
     ...(json.annotations ? { annotations: stringMap(json.annotations, `annotations of ${what}`) } : {}),
     ...(typeof json.artifactType === 'string' ? { artifactType: json.artifactType } : {}),
     ...(urls && urls.length > 0 ? { urls } : {}),

@@ -17,9 +17,13 @@ export function isDigest(text: unknown): text is Digest {
 /** @throws BuildError `integrity` when `text` is no digest; `what` says where it stood. */
 export function parseDigest(text: unknown, what = 'digest'): Digest {
   if (isDigest(text)) return text;
-  throw new BuildError('integrity', `${what} is not a valid digest: ${printable(JSON.stringify(text) ?? 'nothing')}`, {
-    hint: 'a digest is sha256: and 64 lower-case hexadecimal digits',
-  });
+  throw new BuildError(
+    'integrity',
+    `${what} is not a valid digest: ${printable(JSON.stringify(text) ?? 'nothing')}`,
+    {
+      hint: 'a digest is sha256: and 64 lower-case hexadecimal digits',
+    },
+  );
 }
 
 /** The sha256 digest of `bytes`; text counts as UTF-8. */

@@ -34,7 +34,8 @@ export function parseManifest(bytes: Uint8Array, mediaType: string): Manifest | 
   if (bytes.length > maxManifestBytes) throw broken(`it is larger than ${maxManifestBytes} bytes`);
   const json = parseObject(bytes);
   if (json.schemaVersion === 1) throw schema1();
-  if (json.schemaVersion !== 2) throw broken(`schemaVersion is ${printable(String(json.schemaVersion))}, not 2`);
+  if (json.schemaVersion !== 2)
+    throw broken(`schemaVersion is ${printable(String(json.schemaVersion))}, not 2`);
   const inside = json.mediaType;
   if (inside !== undefined && inside !== mediaType) {
     throw broken(`it calls itself ${printable(String(inside))} and was sent as ${printable(mediaType)}`);
@@ -50,7 +51,10 @@ export function parseManifest(bytes: Uint8Array, mediaType: string): Manifest | 
     return { kind: 'index', mediaType, manifests, annotations };
   }
   if (!isManifestType(mediaType)) {
-    throw new BuildError('unsupported', `this is not an image: its media type is ${printable(mediaType) || 'missing'}`);
+    throw new BuildError(
+      'unsupported',
+      `this is not an image: its media type is ${printable(mediaType) || 'missing'}`,
+    );
   }
   if (!Array.isArray(json.layers)) throw broken('a manifest without a list of layers');
   return {
@@ -78,7 +82,8 @@ function parseObject(bytes: Uint8Array): Record<string, unknown> {
   } catch (cause) {
     throw new BuildError('integrity', 'a manifest is not valid JSON', { cause });
   }
-  if (typeof json !== 'object' || json === null || Array.isArray(json)) throw broken('it is not a JSON object');
+  if (typeof json !== 'object' || json === null || Array.isArray(json))
+    throw broken('it is not a JSON object');
   return json as Record<string, unknown>;
 }
 
@@ -87,9 +92,13 @@ function broken(why: string): BuildError {
 }
 
 function schema1(): BuildError {
-  return new BuildError('unsupported', 'this image has a schema 1 manifest, a format that was retired in 2019', {
-    hint: 'pull and push it once with a current docker or skopeo to convert it',
-  });
+  return new BuildError(
+    'unsupported',
+    'this image has a schema 1 manifest, a format that was retired in 2019',
+    {
+      hint: 'pull and push it once with a current docker or skopeo to convert it',
+    },
+  );
 }
 
 /** The bytes of a manifest or index; equal values give equal bytes. */

@@ -40,6 +40,7 @@ export function compressionOf(mediaType: string): Compression | undefined {
 /** The layer media type for a packing. Docker has no zstd type: that is always an OCI one. */
 export function layerMediaType(compression: Compression, format: 'oci' | 'docker'): string {
   if (compression === 'zstd') return mediaTypes.ociLayerZstd;
-  if (format === 'docker') return compression === 'gzip' ? mediaTypes.dockerLayerGzip : mediaTypes.dockerLayerTar;
+  if (format === 'docker')
+    return compression === 'gzip' ? mediaTypes.dockerLayerGzip : mediaTypes.dockerLayerTar;
   return compression === 'gzip' ? mediaTypes.ociLayerGzip : mediaTypes.ociLayerTar;
 }

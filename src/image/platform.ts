@@ -40,7 +40,11 @@ export function parsePlatform(text: string): Platform {
     if (knownSystems.has(lower)) return normalize({ ...hostPlatform(), os: lower });
     return normalize({ os: 'linux', architecture: lower });
   }
-  return normalize({ os: first.toLowerCase(), architecture: second.toLowerCase(), variant: third?.toLowerCase() });
+  return normalize({
+    os: first.toLowerCase(),
+    architecture: second.toLowerCase(),
+    variant: third?.toLowerCase(),
+  });
 }
 
 /** Canonical names: x86_64 is amd64, arm without variant is v7, arm64/v8 and amd64/v1 lose theirs. */
@@ -77,7 +81,10 @@ export function platformFromJson(value: unknown, what: string): Platform {
   for (const [key, text] of Object.entries({ os, architecture, variant })) {
     if (text === undefined && key === 'variant') continue;
     if (typeof text !== 'string' || (text !== '' && !word.test(text))) {
-      throw new BuildError('integrity', `${what} has a platform with an invalid ${key}: ${printable(String(text))}`);
+      throw new BuildError(
+        'integrity',
+        `${what} has a platform with an invalid ${key}: ${printable(String(text))}`,
+      );
     }
   }
   const features = json['os.features'];

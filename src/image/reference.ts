@@ -39,10 +39,14 @@ export function parseReference(text: string): Reference {
   if (!domainGrammar.test(domain)) throw invalid(text, `"${domain}" is not a host name`);
   if (!pathGrammar.test(path)) {
     const lower = path !== path.toLowerCase();
-    throw invalid(text, lower ? 'a repository name must be lower case' : `"${path}" is not a repository name`);
+    throw invalid(
+      text,
+      lower ? 'a repository name must be lower case' : `"${path}" is not a repository name`,
+    );
   }
   if (domain.length + path.length > 254) throw invalid(text, 'the name is longer than 255 characters');
-  if (/^[0-9a-f]{64}$/.test(name)) throw invalid(text, 'a name cannot be 64 hexadecimal digits, that is an image id');
+  if (/^[0-9a-f]{64}$/.test(name))
+    throw invalid(text, 'a name cannot be 64 hexadecimal digits, that is an image id');
   return { domain, path, ...(tag === undefined ? {} : { tag }), ...(digest === undefined ? {} : { digest }) };
 }
 

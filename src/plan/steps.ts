@@ -75,7 +75,11 @@ export type MountSpec =
       readonly gid: number;
       readonly readonly: boolean;
     }
-  | { readonly type: 'tmpfs'; readonly target: string; /** Bytes; absent: the kernel's default. */ readonly size?: number }
+  | {
+      readonly type: 'tmpfs';
+      readonly target: string /** Bytes; absent: the kernel's default. */;
+      readonly size?: number;
+    }
   | {
       readonly type: 'secret';
       readonly id: string;
@@ -125,7 +129,11 @@ export interface RunStep extends StepCommon {
 
 /** One source of COPY or ADD. */
 export type CopyItem =
-  | { readonly kind: 'path'; /** As written, expanded; may hold wildcards. */ readonly path: string; readonly range: SourceRange }
+  | {
+      readonly kind: 'path' /** As written, expanded; may hold wildcards. */;
+      readonly path: string;
+      readonly range: SourceRange;
+    }
   /** A heredoc body; `text` is expanded. */
   | { readonly kind: 'inline'; readonly name: string; readonly text: string }
   | { readonly kind: 'url'; readonly url: string; readonly range: SourceRange }
@@ -181,7 +189,8 @@ export function stagesNeededBy(stage: PlannedStage): number[] {
   add(stage.origin);
   for (const step of stage.steps) {
     if (step.kind === 'copy') add(step.from);
-    if (step.kind === 'run') for (const m of step.mounts) if (m.type === 'bind' || m.type === 'cache') add(m.from);
+    if (step.kind === 'run')
+      for (const m of step.mounts) if (m.type === 'bind' || m.type === 'cache') add(m.from);
   }
   return [...found];
 }

@@ -1,7 +1,7 @@
 // The store's interface. On disk it is an OCI image layout with the rooms trees/, meta/ and ingest/ beside it
 // (HOUSE decision 9); store/open.ts makes one. Other rooms see these interfaces only.
 import type { Descriptor } from '../image/descriptor.ts';
-import type { Digest, DiffId } from '../image/digest.ts';
+import type { DiffId, Digest } from '../image/digest.ts';
 
 /** A file being written into the store; nothing is visible under its final name before `commit`. */
 export interface Ingest {
@@ -102,4 +102,4 @@ export interface BlobSource {
   fetch(descriptor: Descriptor, signal: AbortSignal): Promise<void>;
 }
 
-export type { Descriptor, Digest, DiffId };
+export type { Descriptor, DiffId, Digest };

@@ -18,5 +18,7 @@ export interface FileTree {
    * Why a path that lookup does not find is hidden, if an ignore file hides it.
    * @returns the pattern and where it stands
    */
-  hiddenBy?(path: BytePath): { readonly pattern: string; readonly file: string; readonly line: number } | undefined;
+  hiddenBy?(
+    path: BytePath,
+  ): { readonly pattern: string; readonly file: string; readonly line: number } | undefined;
 }

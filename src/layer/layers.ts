@@ -23,6 +23,8 @@ export interface Layers {
    * where ustar does not suffice, no user names. Parent directories are the caller's.
    */
   write(entries: readonly LayerInput[], signal: AbortSignal): Promise<DiffId>;
+  /** Whether the layer can still be had: its bytes or tree are in the store, or it is known where to fetch them. */
+  has(id: LayerId): boolean;
   /** Takes over a committed tree of the store (an overlay upper directory) as a layer. */
   fromTree(treeId: string): LayerId;
   /** Entries of a layer; fetched, inflated, verified and remembered as needed. */

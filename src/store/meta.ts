@@ -1,0 +1,146 @@
+// Small facts in LMDB (http://www.lmdb.tech/doc/). One database holds all spaces: a key is `<space>/<key>`, a value is
+// eight hex digits of CRC-32 and the JSON text, so that a damaged page reads as absence and not as another fact.
+import { createRequire } from 'node:module';
+import { crc32 } from 'node:zlib';
+import type { RootDatabase } from 'lmdb';
+import { storeFailure } from './failure.ts';
+import type { Meta, MetaSpace } from './store.ts';
+
+interface Pending {
+  /** undefined: deleted. */
+  readonly text: string | undefined;
+}
+
+/** Meta and the exclusive transactions that the store itself needs. */
+export class LmdbMeta implements Meta {
+  readonly #path: string;
+  readonly #db: RootDatabase<string, string>;
+  /** Written but not yet committed: lmdb shows its asynchronous writes only when their transaction ends. */
+  readonly #pending = new Map<string, Pending>();
+  #failure: unknown;
+
+  constructor(path: string, db: RootDatabase<string, string>) {
+    this.#path = path;
+    this.#db = db;
+  }
+
+  get(space: MetaSpace, key: string): unknown {
+    const full = fullKey(space, key);
+    const pending = this.#pending.get(full);
+    return decode(pending ? pending.text : this.#db.get(full));
+  }
+
+  set(space: MetaSpace, key: string, value: unknown): void {
+    this.#write(fullKey(space, key), encode(value));
+  }
+
+  delete(space: MetaSpace, key: string): void {
+    this.#write(fullKey(space, key), undefined);
+  }
+
+  *entries(space: MetaSpace, prefix = ''): Iterable<readonly [string, unknown]> {
+    const start = fullKey(space, prefix);
+    const found = new Map<string, string | undefined>();
+    for (const { key, value } of this.#db.getRange({ start, end: `${start}\uffff` })) found.set(key, value);
+    for (const [key, { text }] of this.#pending) if (key.startsWith(start)) found.set(key, text);
+    for (const key of [...found.keys()].sort(byteOrder)) {
+      const value = decode(found.get(key));
+      if (value !== undefined) yield [key.slice(space.length + 1), value];
+    }
+  }
+
+  async flush(): Promise<void> {
+    while (this.#pending.size > 0 && this.#failure === undefined) await this.#db.committed;
+    await this.#db.flushed;
+    if (this.#failure !== undefined) throw storeFailure(this.#failure, 'writing its database', this.#path);
+  }
+
+  /**
+   * Runs `work` while no other process or thread writes to the database; what it throws undoes what it wrote.
+   * The caller flushes before when pending writes matter to it.
+   */
+  exclusively<T>(work: (tx: Transaction) => T): T {
+    try {
+      return this.#db.transactionSync(() =>
+        work({
+          get: (space, key) => decode(this.#db.get(fullKey(space, key))),
+          set: (space, key, value) => this.#db.putSync(fullKey(space, key), encode(value)),
+          delete: (space, key) => this.#db.removeSync(fullKey(space, key)),
+          entries: space => this.#committed(space),
+        }),
+      );
+    } catch (error) {
+      throw storeFailure(error, 'writing its database', this.#path);
+    }
+  }
+
+  *#committed(space: MetaSpace): Iterable<readonly [string, unknown]> {
+    const start = `${space}/`;
+    for (const { key, value } of this.#db.getRange({ start, end: `${start}\uffff` })) {
+      const decoded = decode(value);
+      if (decoded !== undefined) yield [key.slice(start.length), decoded];
+    }
+  }
+
+  async close(): Promise<void> {
+    try {
+      await this.flush();
+    } finally {
+      await this.#db.close();
+    }
+  }
+
+  #write(key: string, text: string | undefined): void {
+    const pending: Pending = { text };
+    this.#pending.set(key, pending);
+    const written = text === undefined ? this.#db.remove(key) : this.#db.put(key, text);
+    written.then(
+      () => {
+        if (this.#pending.get(key) === pending) this.#pending.delete(key);
+      },
+      (error: unknown) => {
+        this.#failure ??= error;
+      },
+    );
+  }
+}
+
+/** Reads and writes inside {@link LmdbMeta.exclusively}; all synchronous. */
+export interface Transaction {
+  get(space: MetaSpace, key: string): unknown;
+  set(space: MetaSpace, key: string, value: unknown): void;
+  delete(space: MetaSpace, key: string): void;
+  entries(space: MetaSpace): Iterable<readonly [string, unknown]>;
+}
+
+/** Loads LMDB (about 20 ms, so only when a store is opened) and opens the database in the directory `path`. */
+export function openMeta(path: string): LmdbMeta {
+  const { open } = createRequire(import.meta.url)('lmdb') as typeof import('lmdb');
+  return new LmdbMeta(path, open<string, string>({ path, encoding: 'string', cache: false }));
+}
+
+function fullKey(space: MetaSpace, key: string): string {
+  return `${space}/${key}`;
+}
+
+function encode(value: unknown): string {
+  const json = JSON.stringify(value);
+  return sum(json) + json;
+}
+
+function decode(text: string | undefined): unknown {
+  if (text === undefined || text.slice(0, 8) !== sum(text.slice(8))) return undefined;
+  try {
+    return JSON.parse(text.slice(8));
+  } catch {
+    return undefined; // whole, but not written by this version
+  }
+}
+
+function sum(text: string): string {
+  return crc32(text).toString(16).padStart(8, '0');
+}
+
+function byteOrder(a: string, b: string): number {
+  return Buffer.compare(Buffer.from(a), Buffer.from(b));
+}

@@ -1,0 +1,189 @@
+// Opens a store, making it on first use. On disk (OCI image-spec, image-layout.md, and our rooms beside it):
+//   slipway.json   the version of this layout         oci-layout, index.json, blobs/   readable by any OCI tool
+//   trees/         unpacked layers                    meta/                            LMDB
+//   ingest/, tmp/  what live processes have unfinished
+import {
+  type BigIntStats,
+  lstatSync,
+  readdirSync,
+  readFileSync,
+  renameSync,
+  type Stats,
+  statSync,
+} from 'node:fs';
+import { homedir } from 'node:os';
+import { isAbsolute, join, resolve } from 'node:path';
+import { BuildError, messageOf, printable } from '../errors.ts';
+import { makePrivateDir, temporaryName, writeFileAtomically } from '../host/temp.ts';
+import { FileBlobStore } from './blob-store.ts';
+import { storeFailure } from './failure.ts';
+import { type LmdbMeta, openMeta } from './meta.ts';
+import { MetaNames } from './names.ts';
+import { Session, sweepSessions } from './session.ts';
+import type { Store } from './store.ts';
+import { DirectoryTreeStore } from './tree-store.ts';
+
+/** The layout that this version writes. A store of a higher one is left alone. */
+export const storeVersion = 1;
+
+export interface OpenOptions {
+  /** The clock; tests give their own. */
+  readonly now?: () => Date;
+  /** Told when something damaged was put aside and the store went on without it. */
+  readonly onWarning?: (text: string) => void;
+}
+
+/**
+ * @param env the environment: $SLIPWAY_ROOT, $XDG_DATA_HOME (ignored unless absolute, as its standard says), $HOME
+ * @param uid of the caller; root's default is /var/lib/slipway
+ */
+export function defaultStoreRoot(env: Readonly<Record<string, string | undefined>>, uid: number): string {
+  if (env.SLIPWAY_ROOT) return resolve(env.SLIPWAY_ROOT);
+  if (env.XDG_DATA_HOME && isAbsolute(env.XDG_DATA_HOME)) return join(env.XDG_DATA_HOME, 'slipway');
+  if (uid === 0) return '/var/lib/slipway';
+  return join(env.HOME || homedir(), '.local/share/slipway');
+}
+
+/**
+ * Opens the store at `root` (created when it is not there) and removes what dead processes left unfinished.
+ * @throws BuildError `store` when the directory is not ours, is no store, belongs to a newer version or cannot be written
+ */
+export async function openStore(root: string, options: OpenOptions = {}): Promise<Store> {
+  const path = resolve(root);
+  try {
+    prepare(path);
+    await sweepSessions(path);
+    return assemble(path, options);
+  } catch (error) {
+    throw storeFailure(error, 'being opened', path);
+  }
+}
+
+function assemble(root: string, options: OpenOptions): Store {
+  const now = options.now ?? (() => new Date());
+  const { meta, isNew } = openMetaOrRenew(root, options.onWarning ?? (() => {}));
+  const session = new Session(root);
+  const names = new MetaNames(root, meta, now);
+  if (isNew) names.restore(readIndex(root));
+  if (!exists(join(root, 'index.json'))) names.writeIndex();
+  return {
+    root,
+    blobs: new FileBlobStore(root, session),
+    trees: new DirectoryTreeStore(root, session),
+    meta,
+    names,
+    get tmp() {
+      return session.tmp;
+    },
+    async close() {
+      await session.close();
+      await meta.close();
+    },
+  };
+}
+
+/** Checks what is at `root` before anything is written there, then makes what is missing. */
+function prepare(root: string): void {
+  makePrivateDir(root);
+  checkOwner(root, statSync(root));
+  const entries = readdirSync(root);
+  if (entries.includes('slipway.json')) checkVersion(root);
+  else if (entries.length > 0 && isForeign(root, entries)) throw foreign(root);
+  else writeFileAtomically(join(root, 'slipway.json'), JSON.stringify({ storeVersion }), 0o600);
+  for (const dir of ['blobs/sha256', 'trees', 'meta', 'ingest', 'tmp']) makePrivateDir(join(root, dir));
+  if (!entries.includes('oci-layout')) {
+    writeFileAtomically(join(root, 'oci-layout'), JSON.stringify({ imageLayoutVersion: '1.0.0' }), 0o600);
+  }
+}
+
+function checkOwner(root: string, stat: Stats): void {
+  const uid = process.geteuid?.() ?? stat.uid;
+  if (!stat.isDirectory()) throw new BuildError('store', `the store ${printable(root)} is not a directory`);
+  if (stat.uid !== uid) {
+    throw new BuildError('store', `the store ${printable(root)} belongs to another user (uid ${stat.uid})`, {
+      hint: 'set SLIPWAY_ROOT to a directory of your own',
+      facts: { path: root, expected: uid, found: stat.uid },
+    });
+  }
+  if ((stat.mode & 0o022) !== 0) {
+    throw new BuildError('store', `other users may write to the store ${printable(root)}`, {
+      hint: `run: chmod 700 ${printable(root)}`,
+      facts: { path: root, mode: (stat.mode & 0o7777).toString(8) },
+    });
+  }
+}
+
+function checkVersion(root: string): void {
+  const path = join(root, 'slipway.json');
+  let found: unknown;
+  try {
+    found = (JSON.parse(readFileSync(path, 'utf8')) as { storeVersion?: unknown } | null)?.storeVersion;
+  } catch (error) {
+    throw new BuildError('store', `the store's version file cannot be read: ${messageOf(error)}`, {
+      hint: `if nothing else than slipway wrote to ${printable(root)}, remove ${printable(path)} and everything beside it`,
+      cause: error,
+      facts: { path },
+    });
+  }
+  if (typeof found !== 'number' || !Number.isInteger(found) || found < 1) {
+    throw new BuildError('store', `the store's version file ${printable(path)} names no version`);
+  }
+  if (found > storeVersion) {
+    throw new BuildError(
+      'store',
+      `the store ${printable(root)} was written by a newer slipway (layout ${found})`,
+      {
+        hint: 'update slipway, or set SLIPWAY_ROOT to another directory',
+        facts: { path: root, expected: storeVersion, found },
+      },
+    );
+  }
+}
+
+function isForeign(root: string, entries: readonly string[]): boolean {
+  // A process that was killed while it made the version file leaves only that file's temporary name.
+  if (entries.every(name => name.startsWith('.tmp-'))) return false;
+  if (!exists(join(root, 'slipway.json'))) return true;
+  checkVersion(root); // another process made the store just now
+  return false;
+}
+
+function foreign(root: string): BuildError {
+  return new BuildError('store', `${printable(root)} is not empty and is not a slipway store`, {
+    hint: 'choose an empty or new directory',
+    facts: { path: root },
+  });
+}
+
+function exists(path: string): boolean {
+  return lstatSync(path, { throwIfNoEntry: false }) !== undefined;
+}
+
+function readIndex(root: string): unknown {
+  try {
+    return JSON.parse(readFileSync(join(root, 'index.json'), 'utf8'));
+  } catch {
+    return undefined; // written anew with the next name
+  }
+}
+
+/** A database that LMDB does not accept is put aside; names are found again in index.json, cache records are not. */
+function openMetaOrRenew(root: string, warn: (text: string) => void): { meta: LmdbMeta; isNew: boolean } {
+  const path = join(root, 'meta');
+  const data: BigIntStats | undefined = statSync(join(path, 'data.mdb'), {
+    bigint: true,
+    throwIfNoEntry: false,
+  });
+  try {
+    return { meta: openMeta(path), isNew: data === undefined || data.size === 0n };
+  } catch (error) {
+    if (!/MDB_(INVALID|CORRUPTED|PAGE_NOTFOUND|VERSION_MISMATCH|PANIC)/.test(messageOf(error))) throw error;
+    const aside = join(root, temporaryName('meta-damaged-'));
+    renameSync(path, aside);
+    makePrivateDir(path);
+    warn(
+      `the store's database was damaged and has been moved to ${aside}; earlier builds are not remembered`,
+    );
+    return { meta: openMeta(path), isNew: true };
+  }
+}

@@ -54,12 +54,12 @@ export function nextState(state: StateId, layer: LayerId | null | undefined): St
 }
 
 /** A step's key with the parts it was made of. */
-export interface Keyed {
+export interface ReadableKey {
   readonly key: CacheKey;
   readonly parts: readonly KeyPart[];
 }
 
-function keyed(parts: readonly KeyPart[]): Keyed {
+function keyed(parts: readonly KeyPart[]): ReadableKey {
   return { key: cacheKey(parts), parts };
 }
 
@@ -70,21 +70,34 @@ function optional(name: string, value: string | undefined): KeyPart[] {
 /** What a bind mount, or the seed of a cache mount, holds: a digest of the selected files, by target path. */
 export type MountInputs = ReadonlyMap<string, Digest>;
 
-/**
- * @param inputs a digest for the target of every bind mount
- */
-export function runKey(state: StateId, step: RunStep, inputs: MountInputs, platform: Platform): Keyed {
+/** What the command sees that neither the step nor the state below it says. */
+export interface RunSettings {
+  readonly platform: Platform;
+  /** In effect, after the default of the build. */
+  readonly network: 'host' | 'none';
+  /** `--add-host` as [name, ip]. */
+  readonly extraHosts: readonly (readonly [string, string])[];
+}
+
+/** @param inputs a digest for the target of every bind mount, and of every cache mount that starts with content */
+export function runKey(
+  state: StateId,
+  step: RunStep,
+  inputs: MountInputs,
+  settings: RunSettings,
+): ReadableKey {
   return keyed([
     { name: 'kind', value: 'run' },
     { name: 'state', value: state },
-    { name: 'platform', value: formatPlatform(platform) },
+    { name: 'platform', value: formatPlatform(settings.platform) },
     ...step.argv.map(value => ({ name: 'argv', value })),
     ...optional('script name', step.script?.name),
     ...optional('script', step.script?.text),
     ...envParts(step.env),
     { name: 'workdir', value: step.workdir },
     { name: 'user', value: step.user },
-    { name: 'network', value: step.network },
+    { name: 'network', value: settings.network },
+    ...settings.extraHosts.map(([name, ip]) => ({ name: `host ${name}`, value: ip })),
     { name: 'security', value: step.security },
     ...step.devices.map(value => ({ name: 'device', value })),
     ...step.mounts.map(mount => ({ name: `mount ${mountTarget(mount)}`, value: mountValue(mount, inputs) })),
@@ -117,7 +130,7 @@ function mountValue(mount: MountSpec, inputs: MountInputs): string {
         mount.writable ? 'writable' : 'readonly',
       ]);
     case 'cache':
-      return frame(['cache', mount.id, mount.target]);
+      return frame(['cache', mount.id, mount.target, inputs.get(mount.target) ?? '']);
     case 'tmpfs':
       return frame(['tmpfs', mount.target]);
     case 'secret':
@@ -130,14 +143,9 @@ function mountValue(mount: MountSpec, inputs: MountInputs): string {
 /**
  * What a COPY says, with the state of what it copies from in place of the bytes. Known before anything is hashed; a
  * record found under it saves reading the source.
- * @param source state of the stage or image copied from; undefined for a context, which has no state to speak of
+ * @param source stands for everything in the stage or image copied from
  */
-export function copyRecipeKey(
-  state: StateId,
-  source: StateId | undefined,
-  step: CopyStep,
-): Keyed | undefined {
-  if (source === undefined) return undefined;
+export function copyRecipeKey(state: StateId, source: string, step: CopyStep): ReadableKey {
   return keyed([
     { name: 'kind', value: 'copy recipe' },
     { name: 'state', value: state },
@@ -151,14 +159,18 @@ export function copyRecipeKey(
 
 /**
  * What a COPY or ADD does with the bytes it found.
- * @param content {@link selectionDigest} of the selected files, whose paths are those at the destination
+ * @param content of the selected files at their destination: a {@link selectionDigest}, or parts that say it
  */
-export function copyContentKey(state: StateId, step: CopyStep, content: Digest): Keyed {
+export function copyContentKey(
+  state: StateId,
+  step: CopyStep,
+  content: Digest | readonly KeyPart[],
+): ReadableKey {
   return keyed([
     { name: 'kind', value: 'copy' },
     // --link: the layer is made without looking at what is below.
     { name: 'state', value: step.link ? '' : state },
-    { name: 'content', value: content },
+    ...(typeof content === 'string' ? [{ name: 'content', value: content }] : content),
     ...copyParts(step),
   ]);
 }
@@ -186,7 +198,7 @@ function itemValue(item: CopyStep['items'][number]): string {
   }
 }
 
-export function workdirKey(state: StateId, step: WorkdirStep): Keyed {
+export function workdirKey(state: StateId, step: WorkdirStep): ReadableKey {
   return keyed([
     { name: 'kind', value: 'workdir' },
     { name: 'state', value: state },

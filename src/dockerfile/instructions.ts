@@ -13,6 +13,8 @@ export interface Heredoc {
   /** The word after `<<`, unquoted. */
   readonly name: string;
   readonly body: string;
+  /** The body with its leading tabs, for a shell that removes them itself; absent when that is `body`. */
+  readonly verbatim?: string;
   /** The word was not quoted: COPY and ADD expand variables in the body. */
   readonly expand: boolean;
   /** `<<-`: leading tabs were removed (already done in `body`). */

@@ -1,0 +1,72 @@
+// Readers of COPY and ADD.
+import { readFlags } from './flags.ts';
+import { heredocMark } from './heredocs.ts';
+import type { CopyInstruction, Heredoc, Text } from './instructions.ts';
+import { refuseMixed } from './read-command.ts';
+import { type Reading, refuse } from './reading.ts';
+import { readJsonList, splitBlanks, type Token } from './split.ts';
+
+export function readCopy(reading: Reading): CopyInstruction | undefined {
+  const flags = readFlags(reading);
+  const operands = readOperands(reading);
+  if (operands === undefined) return undefined;
+  const value = (name: string) => {
+    const found = flags.get(name);
+    return found === undefined ? undefined : { raw: found.raw, range: found.range };
+  };
+  const optional = {
+    from: value('from'),
+    chown: value('chown'),
+    chmod: value('chmod'),
+    checksum: value('checksum'),
+    link: flags.isOn('link'),
+    parents: flags.isOn('parents'),
+    keepGitDir: flags.isOn('keep-git-dir'),
+    unpack: flags.isOn('unpack'),
+  };
+  const present = Object.fromEntries(Object.entries(optional).filter(([, found]) => found !== undefined));
+  const excludes = flags.all('exclude').map(({ raw, range }) => ({ raw, range }));
+  const kind = reading.name === 'COPY' ? 'copy' : 'add';
+  return { kind, ...reading.common, ...operands, ...present, excludes };
+}
+
+interface Operands {
+  readonly sources: readonly (Text | Heredoc)[];
+  readonly dest: Text;
+}
+
+function readOperands(reading: Reading): Operands | undefined {
+  const { source, head, name } = reading;
+  const list = readJsonList(source.text, head.rest);
+  if (list.kind === 'mixed') return refuseMixed(reading, head.rest);
+  const isJson = list.kind === 'list';
+  const words = isJson ? list.items : splitBlanks(source.text, head.rest).map(span => withRaw(reading, span));
+  const last = words.at(-1);
+  if (last === undefined || words.length < 2) {
+    const message = `${name} needs at least one source and a destination`;
+    const place = last ?? head.keyword;
+    return refuse(reading, 'missing-argument', message, place, `write ${name} source destination`);
+  }
+  if (!isJson && heredocMark(last.raw) !== undefined) {
+    const message = `the destination of ${name} cannot be a heredoc`;
+    return refuse(reading, 'heredoc-destination', message, last, 'write the destination behind the heredocs');
+  }
+  const sources = words
+    .slice(0, -1)
+    .map(word => (isJson ? undefined : heredocOf(reading, word)) ?? toText(reading, word));
+  return { sources, dest: toText(reading, last) };
+}
+
+function withRaw({ source }: Reading, span: { start: number; end: number }): Token {
+  return { ...span, raw: source.text.slice(span.start, span.end) };
+}
+
+function toText({ source }: Reading, word: Token): Text {
+  return source.textOf(word, word.raw);
+}
+
+/** The heredoc that a word stands for. Of two with the same name the last one counts, as in the reference. */
+function heredocOf(reading: Reading, word: Token): Heredoc | undefined {
+  const mark = heredocMark(word.raw);
+  return mark && reading.heredocs.findLast(heredoc => heredoc.name === mark.name);
+}

@@ -5,15 +5,14 @@ import { gunzip } from './gzip.ts';
 import { blockSize, hasHeaderChecksum } from './tar-header.ts';
 import { unzstd } from './zstd.ts';
 
-export type Packing = 'gzip' | 'zstd' | 'bzip2' | 'xz' | 'none';
-/** `tar`: uncompressed, and the first block is a tar header; `none`: anything else. */
-export type DetectedKind = Packing | 'tar';
+/** How bytes are packed; `tar`: not at all, and the first block is a tar header; `none`: anything else. */
+export type Packing = 'gzip' | 'zstd' | 'bzip2' | 'xz' | 'tar' | 'none';
 
 /** As many first bytes as {@link detectCompression} looks at. */
 export const detectionBytes = blockSize;
 
 /** @param head the first bytes of a file, 512 of them unless it is shorter */
-export function detectCompression(head: Uint8Array): DetectedKind {
+export function detectCompression(head: Uint8Array): Packing {
   const bytes = Buffer.from(head.buffer, head.byteOffset, head.length);
   if (bytes.length >= 3 && bytes[0] === 0x1f && bytes[1] === 0x8b && bytes[2] === 8) return 'gzip';
   if (startsWith(bytes, [0x28, 0xb5, 0x2f, 0xfd])) return 'zstd';
@@ -37,15 +36,15 @@ function startsWith(bytes: Buffer, magic: readonly number[]): boolean {
  * @throws BuildError `integrity` for damaged, truncated or trailing bytes (after data was given, so commit last),
  *   `unsupported` when xz or bzip2 is asked for on a machine without that program
  */
-export function decompress(source: AsyncIterable<Uint8Array>, kind: DetectedKind): AsyncIterable<Uint8Array> {
-  switch (kind) {
+export function decompress(source: AsyncIterable<Uint8Array>, packing: Packing): AsyncIterable<Uint8Array> {
+  switch (packing) {
     case 'gzip':
       return gunzip(source);
     case 'zstd':
       return unzstd(source);
     case 'xz':
     case 'bzip2':
-      return throughProgram(source, kind);
+      return throughProgram(source, packing);
     case 'tar':
     case 'none':
       return source;

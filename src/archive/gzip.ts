@@ -3,7 +3,7 @@
 import { createRequire } from 'node:module';
 import { crc32, createGunzip } from 'node:zlib';
 import { damagedGzip, gzipHeaderLength } from './gzip-header.ts';
-import { throughZlib, zlibChunkBytes } from './zlib-stream.ts';
+import { throughZlib, type WriteChunk, zlibChunkBytes } from './zlib-stream.ts';
 
 export type GzipEngine = 'zlib-sync' | 'node';
 
@@ -90,27 +90,25 @@ class PieceReader {
 }
 
 /**
- * node:zlib goes from member to member itself and stops at zeros; what comes after these must be zeros as well. An
- * empty input is no gzip.
+ * node:zlib goes from member to member itself and stops at a zero byte; from there on all must be zeros. Its
+ * `bytesWritten` says how much of what it was given it took. An empty input is no gzip.
  */
 async function* gunzipWithNode(input: PieceReader): AsyncGenerator<Uint8Array, void, undefined> {
   const decoder = createGunzip({ chunkSize: zlibChunkBytes });
-  let given = 0;
-  let recent: { at: number; bytes: Buffer }[] = [];
-  async function* counted(): AsyncGenerator<Buffer, void, undefined> {
-    for await (const piece of input) {
-      recent = recent.filter(({ at, bytes }) => at + bytes.length > decoder.bytesWritten);
-      recent.push({ at: given, bytes: piece });
+  const feed = async (write: WriteChunk): Promise<void> => {
+    let given = 0;
+    for (let piece = await input.next(); piece !== undefined; piece = await input.next()) {
+      await write(piece);
       given += piece.length;
-      yield piece;
+      if (decoder.bytesWritten < given) {
+        requireZeros(piece.subarray(piece.length - (given - decoder.bytesWritten)));
+        for await (const more of input) requireZeros(more);
+        return;
+      }
     }
     if (given === 0) throw damagedGzip('it is empty');
-  }
-  yield* throughZlib(counted(), decoder, 'gzip data');
-  for (const { at, bytes } of recent) {
-    requireZeros(bytes.subarray(Math.max(0, decoder.bytesWritten - at)));
-  }
-  for await (const piece of input) requireZeros(piece);
+  };
+  yield* throughZlib(feed, decoder, 'gzip data');
 }
 
 function requireZeros(bytes: Buffer): void {

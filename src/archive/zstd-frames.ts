@@ -22,9 +22,21 @@ export class ZstdFrames {
   #need: Need = { kind: 'header' };
   #held: Buffer = Buffer.alloc(0);
   #frames = 0;
+  #hasChecksum = false;
+  #checksum = Buffer.alloc(0);
 
   constructor(maxWindowLog: number) {
     this.#maxWindow = 2 ** maxWindowLog;
+  }
+
+  /** Whether the frame whose bytes are being emitted ends in a checksum. */
+  get hasChecksum(): boolean {
+    return this.#hasChecksum;
+  }
+
+  /** The checksum of that frame, once its last bytes are emitted: low 32 bits of XXH64 of the content. */
+  get checksum(): number {
+    return this.#checksum.length < 4 ? 0 : this.#checksum.readUInt32LE(0);
   }
 
   /** @throws BuildError `integrity` */
@@ -88,7 +100,9 @@ export class ZstdFrames {
       return got.taken;
     }
     checkFrame(got.all, this.#maxWindow);
-    this.#need = { kind: 'block-header', checksum: ((got.all[4] ?? 0) & 4) !== 0 };
+    this.#hasChecksum = ((got.all[4] ?? 0) & 4) !== 0;
+    this.#checksum = Buffer.alloc(0);
+    this.#need = { kind: 'block-header', checksum: this.#hasChecksum };
     emit(got.all, false);
     return got.taken;
   }
@@ -112,6 +126,7 @@ export class ZstdFrames {
     const count = Math.min(need.left, bytes.length);
     need.left -= count;
     const part = bytes.subarray(0, count);
+    if (need.kind === 'checksum') this.#checksum = Buffer.concat([this.#checksum, part]);
     if (!this.#endOfBody(emit, part)) emit(part, false);
     return count;
   }

@@ -5,7 +5,8 @@ import type { Transform } from 'node:stream';
 import * as zlib from 'node:zlib';
 import { BuildError, messageOf } from '../errors.ts';
 import { filterThrough, findProgram } from '../host/filter-program.ts';
-import { throughZlib, zlibChunkBytes } from './zlib-stream.ts';
+import { Xxh64 } from './xxh64.ts';
+import { feedAll, throughZlib, type WriteChunk, zlibChunkBytes } from './zlib-stream.ts';
 import { ZstdFrames } from './zstd-frames.ts';
 
 /** The part of node:zlib that old releases lack; @types/node of the oldest supported one does not know it. */
@@ -18,6 +19,9 @@ const native = zlib as ZstdZlib;
 const parameter = { compressionLevel: 100, checksumFlag: 201, windowLogMax: 100 } as const;
 /** 128 MiB, as much as `zstd --long` asks for; a frame that needs more is refused. */
 export const maxZstdWindowLog = 27;
+
+/** Input decoded at once: a block of 4 bytes can give 128 KiB. */
+const pieceBytes = 64 * 1024;
 
 export type ZstdEngine = 'node' | 'fzstd';
 
@@ -35,35 +39,57 @@ export async function* unzstd(
   engine: ZstdEngine = zstdEngine(),
 ): AsyncGenerator<Uint8Array, void, undefined> {
   const create = engine === 'node' ? native.createZstdDecompress : undefined;
-  // Framing is checked here for both engines: node's accepts a stream that ends between two blocks on some releases.
   const frames = new ZstdFrames(maxZstdWindowLog);
-  if (create !== undefined) {
-    const params = { [parameter.windowLogMax]: maxZstdWindowLog };
-    yield* throughZlib(checked(source, frames), create({ chunkSize: zlibChunkBytes, params }), 'zstd data');
+  if (create === undefined) {
+    yield* unzstdWithFzstd(source, frames);
     return;
   }
-  yield* unzstdWithFzstd(source, frames);
+  const decoder = create({
+    chunkSize: zlibChunkBytes,
+    params: { [parameter.windowLogMax]: maxZstdWindowLog },
+  });
+  yield* throughZlib(write => feedFrames(source, frames, write), decoder, 'zstd data');
 }
 
-async function* checked(
+/** node's decoder ends at the end of a frame when more bytes are in the same chunk, so each frame gets its own chunks. */
+async function feedFrames(
   source: AsyncIterable<Uint8Array>,
   frames: ZstdFrames,
-): AsyncGenerator<Uint8Array, void, undefined> {
+  write: WriteChunk,
+): Promise<void> {
   for await (const chunk of source) {
-    frames.push(chunk, () => {});
-    yield chunk;
+    for (const part of wholeFrames(chunk, frames)) await write(part);
   }
   frames.finish();
 }
 
-/** Each frame gets a decoder of its own, which keeps fzstd from recursing over many frames. */
+/** The chunk cut where frames end; skippable frames and other bytes are left out. */
+function wholeFrames(chunk: Uint8Array, frames: ZstdFrames): Uint8Array[] {
+  const parts: Uint8Array[] = [];
+  let pieces: Uint8Array[] = [];
+  frames.push(chunk, (bytes, last) => {
+    pieces.push(bytes);
+    if (!last) return;
+    parts.push(Buffer.concat(pieces));
+    pieces = [];
+  });
+  if (pieces.length > 0) parts.push(Buffer.concat(pieces));
+  return parts;
+}
+
+/** Each frame gets a decoder of its own, which keeps fzstd from recursing over many frames; it sums nothing itself. */
 async function* unzstdWithFzstd(
   source: AsyncIterable<Uint8Array>,
   frames: ZstdFrames,
 ): AsyncGenerator<Uint8Array, void, undefined> {
   const { Decompress } = await import('fzstd');
   let output: Uint8Array[] = [];
-  const fresh = () => new Decompress(chunk => output.push(chunk.slice()));
+  let sum = new Xxh64();
+  const fresh = () =>
+    new Decompress(chunk => {
+      if (frames.hasChecksum) sum.update(chunk);
+      output.push(chunk.slice());
+    });
   let decoder = fresh();
   const decode = (bytes: Uint8Array, last: boolean) => {
     try {
@@ -71,11 +97,16 @@ async function* unzstdWithFzstd(
     } catch (error) {
       throw new BuildError('integrity', `the zstd data is damaged: ${messageOf(error)}`, { cause: error });
     }
-    if (last) decoder = fresh();
+    if (!last) return;
+    if (frames.hasChecksum && sum.low32() !== frames.checksum) {
+      throw new BuildError('integrity', 'the zstd data is damaged: its checksum does not match');
+    }
+    decoder = fresh();
+    sum = new Xxh64();
   };
   for await (const chunk of source) {
-    for (let at = 0; at < chunk.length; at += zlibChunkBytes) {
-      frames.push(chunk.subarray(at, at + zlibChunkBytes), decode);
+    for (let at = 0; at < chunk.length; at += pieceBytes) {
+      frames.push(chunk.subarray(at, at + pieceBytes), decode);
       for (const piece of output) yield piece;
       output = [];
     }
@@ -94,7 +125,11 @@ export function zstd(
 ): AsyncGenerator<Uint8Array, void, undefined> {
   if (native.createZstdCompress !== undefined) {
     const params = { [parameter.compressionLevel]: level, [parameter.checksumFlag]: 1 };
-    return throughZlib(source, native.createZstdCompress({ chunkSize: zlibChunkBytes, params }), 'zstd data');
+    return throughZlib(
+      feedAll(source),
+      native.createZstdCompress({ chunkSize: zlibChunkBytes, params }),
+      'zstd data',
+    );
   }
   const program = findProgram('zstd');
   if (program === undefined) {

@@ -1,0 +1,165 @@
+// Outline and base configs in, steps out: every instruction expanded, with the config as it is after it. Follows
+// BuildKit's dockerfile2llb where the reference is silent: https://docs.docker.com/reference/dockerfile/
+
+import type { StageInstruction } from '../dockerfile/instructions.ts';
+import { BuildError } from '../errors.ts';
+import { type ContainerConfig, emptyConfig, type ImageConfig } from '../image/config.ts';
+import { normalize, type Platform } from '../image/platform.ts';
+import { emptyScope, type StageScope, unusedBuildArgs } from './args.ts';
+import { planCopy } from './copy.ts';
+import { displayOf } from './display.ts';
+import type { Outline } from './outline.ts';
+import type { OutlineStage } from './outline-stage.ts';
+import { Problems } from './problems.ts';
+import { type BaseConfigs, findReach, triggersOf } from './reach.ts';
+import { planRun } from './run.ts';
+import { applySetting } from './settings.ts';
+import { beginStage, defaultPath, type StageContext, type StageState, workdirOf } from './state.ts';
+import type { Graph, PlannedStage, Step } from './steps.ts';
+
+/**
+ * @param baseConfigs one for each request that missingBases names, until it names none
+ * @throws BuildError `dockerfile` with everything that is wrong with the instructions in reach
+ */
+export function makeGraph(outline: Outline, baseConfigs: BaseConfigs): Graph {
+  const { order, bases } = findReach(outline, baseConfigs);
+  for (const { id } of bases) {
+    if (!baseConfigs.has(id)) throw new BuildError('internal', `the plan needs the config of ${id}`);
+  }
+  const problems = new Problems();
+  const done = new Map<number, FinishedStage>();
+  const triggers: StageInstruction[] = [];
+  for (const index of order) {
+    const stage = outline.stages[index];
+    if (stage === undefined) throw new BuildError('internal', `there is no stage ${index}`);
+    const added = triggersOf(stage, outline.stages, baseConfigs);
+    triggers.push(...added);
+    done.set(index, planStage(stage, added, { outline, baseConfigs, done, problems }));
+  }
+  problems.throwIfAny();
+  const stages = [...done.values()].map(finished => finished.planned);
+  return {
+    target: outline.target,
+    stages: stages.map(stage => (stage.index === outline.target ? forTarget(stage, outline) : stage)),
+    warnings: unusedBuildArgs(outline.dockerfile, triggers, outline.options),
+  };
+}
+
+interface FinishedStage {
+  readonly planned: PlannedStage;
+  /** What a stage on this one inherits. */
+  readonly scope: StageScope;
+}
+
+interface Planning {
+  readonly outline: Outline;
+  readonly baseConfigs: BaseConfigs;
+  readonly done: ReadonlyMap<number, FinishedStage>;
+  readonly problems: Problems;
+}
+
+function planStage(
+  stage: OutlineStage,
+  triggers: readonly StageInstruction[],
+  planning: Planning,
+): FinishedStage {
+  const { outline, problems } = planning;
+  const base = baseOf(stage, planning);
+  const escapeChar = outline.dockerfile.directives.escape;
+  const context: StageContext = {
+    args: { buildArgs: outline.options.buildArgs, globals: outline.globals, escape: escapeChar },
+    sources: outline,
+  };
+  let state: StageState = beginStage(base.config.config, base.scope);
+  const steps: Step[] = [];
+  for (const line of [...triggers, ...stage.instructions]) {
+    const next = problems.attempt(() => planInstruction(line, state, context));
+    if (next === undefined) continue;
+    if (next.part !== undefined) {
+      steps.push({
+        ...next.part,
+        id: `${stage.index}.${steps.length}`,
+        stage: stage.index,
+        range: line.range,
+        display: displayOf(line, state, escapeChar),
+        config: next.state.config,
+      });
+    }
+    state = next.state;
+  }
+  const { created: _, ...kept } = base.config;
+  const author = state.author ?? kept.author;
+  const planned: PlannedStage = {
+    index: stage.index,
+    ...(stage.name === undefined ? {} : { name: stage.name }),
+    label: stage.label,
+    platform: stage.platform,
+    origin: stage.origin,
+    steps,
+    config: { ...kept, ...(author === undefined ? {} : { author }), config: state.config },
+    range: stage.from.range,
+  };
+  return { planned, scope: state.scope };
+}
+
+function baseOf(
+  stage: OutlineStage,
+  { baseConfigs, done }: Planning,
+): { readonly config: ImageConfig; readonly scope: StageScope } {
+  const { origin, platform } = stage;
+  if (origin.kind === 'image') {
+    return { config: baseConfigs.get(origin.base) ?? emptyConfig(platform), scope: emptyScope };
+  }
+  if (origin.kind === 'stage') {
+    const below = done.get(origin.stage);
+    if (below !== undefined) return { config: below.planned.config, scope: below.scope };
+  }
+  const config: ContainerConfig = { Env: [`PATH=${defaultPath}`], WorkingDir: '/' };
+  return { config: { ...emptyConfig(platform), config }, scope: emptyScope };
+}
+
+/** The members of a step that depend on the kind of instruction. */
+type Part<S = Step> = S extends Step ? Omit<S, 'id' | 'stage' | 'range' | 'display' | 'config'> : never;
+
+interface Planned {
+  readonly state: StageState;
+  /** Absent: nothing to do and no line in history. */
+  readonly part?: Part;
+}
+
+function planInstruction(line: StageInstruction, state: StageState, context: StageContext): Planned {
+  switch (line.kind) {
+    case 'run':
+      return { state, part: planRun(line, state, context) };
+    case 'copy':
+    case 'add':
+      return { state, part: planCopy(line, state, context) };
+    default: {
+      const { state: next, createdBy } = applySetting(line, state, context);
+      if (createdBy === undefined) return { state: next };
+      return { state: next, part: settingPart(line.kind, next, createdBy) };
+    }
+  }
+}
+
+/** WORKDIR makes a directory, unless it is the root; everything else is but a line in the config. */
+function settingPart(kind: StageInstruction['kind'], state: StageState, createdBy: string): Part {
+  const { author, config } = state;
+  if (kind === 'workdir' && config.WorkingDir !== '/') {
+    return { kind: 'workdir', path: workdirOf(state), user: config.User ?? '', createdBy };
+  }
+  return { kind: 'setting', createdBy, ...(author === undefined ? {} : { author }) };
+}
+
+/** The image says what it was built for: what was asked, or else what its base says. */
+function forTarget(stage: PlannedStage, outline: Outline): PlannedStage {
+  const { platform: asked, platformRequested } = outline.options;
+  const own = stage.config.platform;
+  const platform = platformRequested ? overridePlatform(own, asked) : own;
+  return { ...stage, config: { ...stage.config, platform: normalize(platform) } };
+}
+
+function overridePlatform(own: Platform, asked: Platform): Platform {
+  const isSame = own.os === asked.os && own.architecture === asked.architecture;
+  return { ...(isSame ? own : {}), ...asked };
+}

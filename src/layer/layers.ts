@@ -1,7 +1,7 @@
 // The layer room's interface: a layer is bytes or a tree, and either is made from the other only when somebody
 // asks (HOUSE decision 2). layer/store-layers.ts implements it on the store.
 import type { Descriptor } from '../image/descriptor.ts';
-import type { DiffId } from '../image/digest.ts';
+import type { DiffId, Digest } from '../image/digest.ts';
 import type { Compression } from '../image/media-type.ts';
 import type { BytePath, ContentSource, LayerEntry, LayerInput } from '../tree/entry.ts';
 import type { FileTree } from '../tree/file-tree.ts';
@@ -13,6 +13,8 @@ export type LayerId = string;
 export interface LayerIndex {
   readonly entries: readonly LayerEntry[];
   content(entry: LayerEntry): ContentSource;
+  /** sha256 of the contents of files, in the order given; remembered with the layer. */
+  digests?(entries: readonly LayerEntry[]): Promise<readonly Digest[]>;
 }
 
 export interface Layers {
@@ -27,17 +29,29 @@ export interface Layers {
   has(id: LayerId): boolean;
   /** Takes over a committed tree of the store (an overlay upper directory) as a layer. */
   fromTree(treeId: string): LayerId;
-  /** Entries of a layer; fetched, inflated, verified and remembered as needed. */
-  index(id: LayerId, signal: AbortSignal): Promise<LayerIndex>;
+  /**
+   * Entries of a layer; fetched, inflated, verified and remembered as needed.
+   * @param need `names` when contents are hardly ever asked for (finding the place of a COPY): a base layer is then not
+   *   written out as a tar. Its contents can still be given to {@link write} and asked for their digests, the bytes of
+   *   etc/passwd and etc/group are always at hand; others must not be read. Default `contents`
+   */
+  index(id: LayerId, signal: AbortSignal, need?: 'names' | 'contents'): Promise<LayerIndex>;
   /** Path of the layer as an overlay-format directory, unpacked once (needs root or a user namespace). */
   tree(id: LayerId, signal: AbortSignal): Promise<string>;
+  /**
+   * The directories to mount over each other for a list of layers, lowest first. Most are those of {@link tree}; a layer
+   * that relies on the ones below it (it lists a file but not its directory, puts one below a symlinked directory or
+   * links to a file of theirs) means something else on its own and is unpacked for this stack.
+   */
+  trees(ids: readonly LayerId[], signal: AbortSignal): Promise<readonly string[]>;
   /**
    * The uncompressed tar as a blob.
    * @param clampSec SOURCE_DATE_EPOCH: later modification times become this one (seconds)
    */
   tar(id: LayerId, signal: AbortSignal, clampSec?: number): Promise<{ diffId: DiffId; size: number }>;
   /**
-   * The layer packed for a manifest. Without `force` a blob that the layer came with is taken as it is.
+   * The layer packed for a manifest. Without `force` a blob that the layer came with is taken as it is, whatever its
+   * compression. The blob is in the store afterwards, unless `lazy` allowed it to stay where it can be fetched from.
    * @param level codec's own scale; default gzip 6, zstd 3
    */
   blob(id: LayerId, packing: Packing, signal: AbortSignal): Promise<Descriptor>;
@@ -49,6 +63,8 @@ export interface Packing {
   readonly force?: boolean;
   readonly format: 'oci' | 'docker';
   readonly clampSec?: number;
+  /** For destinations that may have the blob already: one that the layer came with is not fetched. Default false. */
+  readonly lazy?: boolean;
 }
 
 /** The file system that a list of layers makes, lowest first, as a tree to read from. Pure and in memory: nothing is mounted. */

@@ -5,9 +5,10 @@ import { type BytePath, type ContentSource, type Entry, type LayerEntry, showPat
 import type { LayerIndex, View } from './layers.ts';
 import { resolvePath } from './lookup.ts';
 import { type Inode, type MergedNode, mergeLayers, nodeAt } from './merge.ts';
+import { sharedPool } from './pool.ts';
 
 export interface ViewHelpers {
-  /** sha256 of the bytes of each source, in the order given. */
+  /** sha256 of the bytes of each source, in the order given; for indexes that do not know the digests of their files. */
   hashContents(sources: readonly ContentSource[]): Promise<readonly Digest[]>;
 }
 
@@ -17,12 +18,17 @@ export interface ViewHelpers {
  * @param indexes lowest first
  * @param description for messages: `stage "build"`, `image busybox:latest`
  */
-export function makeView(indexes: readonly LayerIndex[], description: string, helpers: ViewHelpers): View {
+export function makeView(
+  indexes: readonly LayerIndex[],
+  description: string,
+  helpers: ViewHelpers = pooled,
+): View {
   return new LayerView(indexes, description, helpers);
 }
 
-/** Of a file that belongs to an index; a file is hashed once however many views show it. */
-const digests = new WeakMap<LayerEntry, Promise<Digest>>();
+const pooled: ViewHelpers = {
+  hashContents: contents => sharedPool().run({ kind: 'hash', contents }),
+};
 
 class LayerView implements View {
   readonly description: string;
@@ -70,27 +76,33 @@ class LayerView implements View {
 
   content(entry: Entry): ContentSource {
     const { inode, own } = this.#file(entry);
-    return this.#index(inode).content(own);
+    return this.#index(inode.layer).content(own);
   }
 
   async contentDigests(entries: readonly Entry[]): Promise<readonly Digest[]> {
     const files = entries.map(entry => this.#file(entry));
-    const fresh = files.filter(({ own }) => !digests.has(own));
-    const unique = [...new Map(fresh.map(file => [file.own, file])).values()];
-    if (unique.length > 0) {
-      const all = this.#helpers.hashContents(unique.map(f => this.#index(f.inode).content(f.own)));
-      unique.forEach(({ own }, i) => {
-        digests.set(
-          own,
-          all.then(list => valueAt(list, i)),
-        );
-      });
-      // A failure is not an answer: the next caller tries again.
-      all.catch(() => {
-        for (const { own } of unique) digests.delete(own);
-      });
+    const found = new Map<LayerEntry, Digest>();
+    const byLayer = new Map<number, Set<LayerEntry>>();
+    for (const { inode, own } of files) {
+      const group = byLayer.get(inode.layer) ?? new Set();
+      byLayer.set(inode.layer, group.add(own));
     }
-    return Promise.all(files.map(({ own }) => digests.get(own) ?? Promise.reject(missing(own.path))));
+    await Promise.all(
+      [...byLayer].map(async ([layer, group]) => {
+        const owns = [...group];
+        const list = await this.#digests(layer, owns);
+        owns.forEach((own, i) => {
+          const digest = list[i];
+          if (digest !== undefined) found.set(own, digest);
+        });
+      }),
+    );
+    return files.map(({ own }) => found.get(own) ?? fail(missing(own.path)));
+  }
+
+  #digests(layer: number, owns: readonly LayerEntry[]): Promise<readonly Digest[]> {
+    const index = this.#index(layer);
+    return index.digests?.(owns) ?? this.#helpers.hashContents(owns.map(own => index.content(own)));
   }
 
   #file(entry: Entry): { inode: Inode; own: LayerEntry } {
@@ -100,9 +112,9 @@ class LayerView implements View {
     return { inode, own };
   }
 
-  #index(inode: Inode): LayerIndex {
-    const index = this.#indexes[inode.layer];
-    if (!index) throw new BuildError('internal', `a view has no layer ${inode.layer}`);
+  #index(layer: number): LayerIndex {
+    const index = this.#indexes[layer];
+    if (!index) throw new BuildError('internal', `a view has no layer ${layer}`);
     return index;
   }
 
@@ -125,10 +137,8 @@ class LayerView implements View {
   }
 }
 
-function valueAt(list: readonly Digest[], i: number): Digest {
-  const value = list[i];
-  if (value === undefined) throw new BuildError('internal', 'a content digest is missing');
-  return value;
+function fail(error: BuildError): never {
+  throw error;
 }
 
 /** A directory that is there because files are in it, with what tools give to one that nobody described. */

@@ -179,29 +179,24 @@ describe('a view of layers', () => {
     });
   }
 
-  it('hashes every file once, whatever its names and however often it is asked', async () => {
-    const v = view(layer('0', file('a'), hard('b', 'a'), file('c')));
-    const entries = ['a', 'b', 'c'].flatMap(p => v.lookup(bytePath(p)) ?? []);
+  it('hashes a file once, whatever its names', async () => {
+    const v = view(layer('0', file('a'), hard('b', 'a'), file('c')), layer('1', file('d')));
+    const entries = ['d', 'a', 'b', 'c'].flatMap(p => v.lookup(bytePath(p)) ?? []);
     hashed = 0;
-    const first = await v.contentDigests(entries);
-    assert.deepEqual(await v.contentDigests(entries), first);
-    assert.deepEqual(first, [digestOf('a@0'), digestOf('a@0'), digestOf('c@0')]);
-    assert.equal(hashed, 2);
+    const expected = ['d@1', 'a@0', 'a@0', 'c@0'].map(content => digestOf(content));
+    assert.deepEqual(await v.contentDigests(entries), expected);
+    assert.equal(hashed, 3);
   });
 
-  it('tries again when hashing failed', async () => {
-    let calls = 0;
-    const index = layer('0', file('a'));
-    const v = makeView([index], 'a test', {
-      async hashContents(sources) {
-        if (calls++ === 0) throw new Error('disk');
-        return helpers.hashContents(sources);
-      },
-    });
+  it('takes the digests that a layer knows already', async () => {
+    const known = digestOf('known');
+    const index: LayerIndex = {
+      ...layer('0', file('a')),
+      digests: async entries => entries.map(() => known),
+    };
+    const v = view(index);
     const entry = v.lookup(bytePath('a'));
-    assert.ok(entry);
-    await assert.rejects(v.contentDigests([entry]), /disk/);
-    assert.deepEqual(await v.contentDigests([entry]), [digestOf('a@0')]);
+    assert.deepEqual(await v.contentDigests(entry ? [entry] : []), [known]);
   });
 });
 

@@ -1,0 +1,84 @@
+// What is known about layers across builds: the space `layers` of the store's metadata, one value per layer id.
+import type { Descriptor } from '../image/descriptor.ts';
+import { type DiffId, type Digest, isDigest } from '../image/digest.ts';
+import type { Compression } from '../image/media-type.ts';
+import type { Meta } from '../store/store.ts';
+import type { LayerId } from './layers.ts';
+
+/** A blob that packs the layer. */
+export interface KnownBlob {
+  readonly mediaType: string;
+  readonly digest: Digest;
+  readonly size: number;
+  readonly compression: Compression;
+  /** Of the codec, when we packed it; absent for a blob that the layer came with. */
+  readonly level?: number;
+}
+
+/** The tar that a layer was written as. */
+export interface KnownTar {
+  readonly diffId: DiffId;
+  readonly size: number;
+}
+
+export interface LayerFacts {
+  readonly blobs: readonly KnownBlob[];
+  /** Bytes of the uncompressed tar. */
+  readonly size?: number;
+  /** Id of a tree in the store that is this layer though it has another name: a RUN's. */
+  readonly tree?: string;
+  /** Tars made of the layer, by the time their entries were clamped to in seconds; '' for none. */
+  readonly tars?: Readonly<Record<string, KnownTar>>;
+}
+
+const nothing: LayerFacts = { blobs: [] };
+
+export class FactsBook {
+  readonly #meta: Meta;
+
+  constructor(meta: Meta) {
+    this.#meta = meta;
+  }
+
+  get(id: LayerId): LayerFacts {
+    const value = this.#meta.get('layers', id) as LayerFacts | undefined;
+    return isFacts(value) ? value : nothing;
+  }
+
+  update(id: LayerId, change: (facts: LayerFacts) => LayerFacts): void {
+    const before = this.get(id);
+    const after = change(before);
+    if (after !== before) this.#meta.set('layers', id, after);
+  }
+
+  /** Remembers a blob; one with the same digest is replaced only by one that the layer came with. */
+  addBlob(id: LayerId, blob: KnownBlob): void {
+    this.update(id, facts => {
+      const same = facts.blobs.find(known => known.digest === blob.digest);
+      if (same && (same.level === undefined || blob.level !== undefined)) return facts;
+      return { ...facts, blobs: [...facts.blobs.filter(known => known !== same), blob] };
+    });
+  }
+
+  addTar(id: LayerId, clamp: string, tar: KnownTar): void {
+    this.update(id, facts => ({ ...facts, tars: { ...facts.tars, [clamp]: tar } }));
+    this.setSize(tar.diffId, tar.size);
+  }
+
+  setSize(id: LayerId, size: number): void {
+    this.update(id, facts => (facts.size === size ? facts : { ...facts, size }));
+  }
+}
+
+/** Whether the layer came with this blob, so that it can be fetched again. */
+export function cameWith(blob: KnownBlob): boolean {
+  return blob.level === undefined;
+}
+
+export function descriptorOf(blob: KnownBlob, mediaType: string = blob.mediaType): Descriptor {
+  return { mediaType, digest: blob.digest, size: blob.size };
+}
+
+function isFacts(value: LayerFacts | undefined): value is LayerFacts {
+  return Array.isArray(value?.blobs) && value.blobs.every(blob => isDigest(blob?.digest));
+}

@@ -1,0 +1,436 @@
+// Layers on the store. Every layer is known by its diffId or as a tree; what is asked for and not there yet is made from
+// what is, once however many ask at the same time:
+//
+//   blob (registry, archive) --read--> tar --pack--> blob (gzip, zstd)
+//        |         |                    ^ \
+//        v         v                    |  v
+//      index      tree ----pack-tree----+  index, tree
+import { join } from 'node:path';
+import { BuildError } from '../errors.ts';
+import type { Descriptor } from '../image/descriptor.ts';
+import { algorithmOf, type DiffId, type Digest, hexOf, isDigest } from '../image/digest.ts';
+import { compressionOf, layerMediaType } from '../image/media-type.ts';
+import type { BlobSource, Store } from '../store/store.ts';
+import type { ContentSource, LayerInput } from '../tree/entry.ts';
+import { arrange } from './arrange.ts';
+import { cameWith, descriptorOf, FactsBook, type KnownBlob, type KnownTar } from './facts.ts';
+import { IndexStore, type PendingIndex } from './index-store.ts';
+import type { IndexedEntry } from './indexer.ts';
+import type { LayerId, LayerIndex, Layers, Packing } from './layers.ts';
+import { packTar } from './pack.ts';
+import { type BytesPool, sharedPool } from './pool.ts';
+import { SharedWork } from './share.ts';
+import { squashLayers } from './squash.ts';
+import { reliesOnLower, stackKey } from './stack.ts';
+import { type Place, StoredIndex } from './stored-index.ts';
+
+export interface LayersOptions {
+  /** Largest uncompressed layer; default 64 GiB. */
+  readonly maxUnpackedBytes?: number;
+  /** Threads to work on; default those that the whole process shares. */
+  readonly pool?: BytesPool;
+}
+
+const treePrefix = 'tree:';
+
+/** @param source gets blobs that are not in the store */
+export function openLayers(store: Store, source: BlobSource, options: LayersOptions = {}): Layers {
+  return new StoreLayers(store, source, options);
+}
+
+/** What one pass over a layer's bytes should leave behind besides the index. */
+interface Wanted {
+  readonly tar?: boolean;
+  readonly tree?: boolean;
+}
+
+class StoreLayers implements Layers {
+  readonly #store: Store;
+  readonly #source: BlobSource;
+  readonly #pool: BytesPool;
+  readonly #maxBytes: number;
+  readonly #facts: FactsBook;
+  readonly #indexes: IndexStore;
+  readonly #loaded = new Map<LayerId, LayerIndex>();
+  readonly #work = new SharedWork();
+
+  constructor(store: Store, source: BlobSource, options: LayersOptions) {
+    this.#store = store;
+    this.#source = source;
+    this.#pool = options.pool ?? sharedPool();
+    this.#maxBytes = options.maxUnpackedBytes ?? 64 * 1024 ** 3;
+    this.#facts = new FactsBook(store.meta);
+    this.#indexes = new IndexStore(store.root, () => store.tmp);
+  }
+
+  adopt(diffId: DiffId, { mediaType, digest, size }: Descriptor): void {
+    if (digest === diffId) this.#facts.setSize(diffId, size);
+    const compression = compressionOf(mediaType) ?? (digest === diffId ? 'uncompressed' : 'gzip');
+    this.#facts.addBlob(diffId, { mediaType, digest, size, compression });
+  }
+
+  has(id: LayerId): boolean {
+    if (this.#treePath(id) !== undefined) return true;
+    if (!isDigest(id)) return this.#tarOf(id, '') !== undefined;
+    if (this.#store.blobs.path(id) !== undefined) return true;
+    return this.#facts.get(id).blobs.some(blob => cameWith(blob) || this.#store.blobs.path(blob.digest));
+  }
+
+  fromTree(treeId: string): LayerId {
+    if (this.#store.trees.path(treeId) === undefined) {
+      throw new BuildError('internal', `there is no tree "${treeId}" to make a layer of`);
+    }
+    return treePrefix + treeId;
+  }
+
+  async write(entries: readonly LayerInput[], signal: AbortSignal): Promise<DiffId> {
+    const inputs = arrange(entries);
+    await this.#makeReadable(
+      inputs.flatMap(input => (input.content ? [input.content] : [])),
+      signal,
+    );
+    const tar = await this.#keepTar(signal, (path, index) =>
+      this.#pool.run({ kind: 'write', inputs, tar: path, index }, signal),
+    );
+    return tar.diffId;
+  }
+
+  async index(
+    id: LayerId,
+    signal: AbortSignal,
+    need: 'names' | 'contents' = 'contents',
+  ): Promise<LayerIndex> {
+    if (need === 'contents' && isDigest(id) && !this.#hasContents(id)) {
+      await this.#ensure(id, { tar: true }, signal);
+    }
+    const loaded = this.#loaded.get(id) ?? this.#load(id);
+    if (loaded) return loaded;
+    if (isDigest(id)) await this.#ensure(id, {}, signal);
+    else await this.#scan(id, signal);
+    const made = this.#load(id);
+    if (!made) throw new BuildError('store', `the index of layer ${id} cannot be read back`);
+    return made;
+  }
+
+  async tree(id: LayerId, signal: AbortSignal): Promise<string> {
+    const there = this.#treePath(id);
+    if (there !== undefined) return there;
+    const diffId = isDigest(id) ? id : this.#tarOf(id, '')?.diffId;
+    if (diffId === undefined) throw gone(id);
+    await this.#ensure(diffId, { tree: true }, signal);
+    const made = this.#treePath(diffId);
+    if (made === undefined) throw new BuildError('store', `the tree of layer ${diffId} vanished`);
+    return made;
+  }
+
+  async trees(ids: readonly LayerId[], signal: AbortSignal): Promise<readonly string[]> {
+    const trees = await Promise.all(ids.map(id => this.tree(id, signal)));
+    const indexes = await Promise.all(ids.map(id => this.index(id, signal, 'names')));
+    return Promise.all(
+      trees.map(async (tree, i) => {
+        const index = indexes[i];
+        if (i === 0 || !index || !reliesOnLower(index)) return tree;
+        return this.#stackedTree(ids.slice(0, i + 1), indexes.slice(0, i + 1), signal);
+      }),
+    );
+  }
+
+  async tar(id: LayerId, signal: AbortSignal, clampSec?: number): Promise<KnownTar> {
+    if (isDigest(id)) {
+      await this.#ensure(id, { tar: true }, signal);
+      const plain = { diffId: id, size: this.#store.blobs.size(id) ?? 0 };
+      return clampSec === undefined ? plain : this.#clamped(plain, clampSec, signal);
+    }
+    const clamp = clampSec === undefined ? '' : String(clampSec);
+    return this.#work.run(`tar ${clamp} ${id}`, signal, async own => {
+      const known = this.#tarOf(id, clamp);
+      if (known) return known;
+      const tree = this.#treePath(id);
+      if (tree === undefined) throw gone(id);
+      const tar = await this.#keepTar(own, (path, index) =>
+        this.#pool.run(
+          { kind: 'pack-tree', tree, tar: path, index, ...(clampSec === undefined ? {} : { clampSec }) },
+          own,
+        ),
+      );
+      this.#facts.addTar(id, clamp, tar);
+      // Another name of the same files: whoever builds on the image needs not unpack it.
+      if (clamp === '') {
+        this.#facts.update(tar.diffId, facts => ({ ...facts, tree: id.slice(treePrefix.length) }));
+      }
+      return tar;
+    });
+  }
+
+  async blob(id: LayerId, packing: Packing, signal: AbortSignal): Promise<Descriptor> {
+    const { compression, format, clampSec, force, lazy } = packing;
+    if (isDigest(id) && clampSec === undefined && !force) {
+      const own = this.#ownBlob(id, packing);
+      if (own) {
+        const descriptor = descriptorOf(own, layerMediaType(own.compression, format));
+        if (!lazy) await this.#fetch(own, signal);
+        return descriptor;
+      }
+    }
+    const { diffId, size } = await this.tar(id, signal, clampSec);
+    if (compression === 'uncompressed') {
+      return { mediaType: layerMediaType(compression, format), digest: diffId, size };
+    }
+    const level = packing.level ?? (compression === 'gzip' ? 6 : 3);
+    const blob = await this.#work.run(`pack ${compression} ${level} ${diffId}`, signal, own =>
+      this.#packed(diffId, compression, level, own),
+    );
+    return descriptorOf(blob, layerMediaType(compression, format));
+  }
+
+  // Blobs
+
+  /** What the layer came with: packed as asked for if there is a choice. */
+  #ownBlob(id: DiffId, { compression }: Packing): KnownBlob | undefined {
+    const own = this.#facts.get(id).blobs.filter(cameWith);
+    return own.find(blob => blob.compression === compression) ?? own[0];
+  }
+
+  async #packed(
+    diffId: DiffId,
+    compression: 'gzip' | 'zstd',
+    level: number,
+    signal: AbortSignal,
+  ): Promise<KnownBlob> {
+    const known = this.#facts
+      .get(diffId)
+      .blobs.find(blob => blob.compression === compression && blob.level === level);
+    if (known && this.#store.blobs.path(known.digest) !== undefined) return known;
+    const path = this.#store.blobs.path(diffId);
+    if (path === undefined) throw gone(diffId);
+    await using ingest = await this.#store.blobs.ingest();
+    const { digest, size } = await packTar(path, ingest.path, { compression, level }, signal);
+    await ingest.commit(digest);
+    const blob: KnownBlob = {
+      mediaType: layerMediaType(compression, 'oci'),
+      digest,
+      size,
+      compression,
+      level,
+    };
+    this.#facts.addBlob(diffId, blob);
+    return blob;
+  }
+
+  async #fetch(blob: KnownBlob, signal: AbortSignal): Promise<void> {
+    if (this.#store.blobs.path(blob.digest) !== undefined) return;
+    await this.#work.run(`fetch ${blob.digest}`, signal, own => this.#source.fetch(descriptorOf(blob), own));
+  }
+
+  // Tars
+
+  #tarOf(id: LayerId, clamp: string): KnownTar | undefined {
+    const tar = this.#facts.get(id).tars?.[clamp];
+    return tar && this.#store.blobs.path(tar.diffId) !== undefined ? tar : undefined;
+  }
+
+  async #clamped(plain: KnownTar, clampSec: number, signal: AbortSignal): Promise<KnownTar> {
+    const known = this.#tarOf(plain.diffId, String(clampSec));
+    if (known) return known;
+    const { entries } = await this.index(plain.diffId, signal);
+    const isLater = entries.some(
+      ({ mtimeSec, mtimeNsec }) => mtimeSec > clampSec || (mtimeSec === clampSec && mtimeNsec > 0),
+    );
+    if (!isLater) return plain;
+    return this.#work.run(`clamp ${clampSec} ${plain.diffId}`, signal, async own => {
+      const file = this.#tarPath(plain.diffId);
+      const tar = await this.#keepTar(own, (path, index) =>
+        this.#pool.run({ kind: 'clamp', file, tar: path, index, clampSec }, own),
+      );
+      this.#facts.addTar(plain.diffId, String(clampSec), tar);
+      return tar;
+    });
+  }
+
+  /** Runs a job that writes a tar of ours, and takes the tar with its index into the store. */
+  async #keepTar(
+    signal: AbortSignal,
+    write: (path: string, index: PendingIndex['paths']) => Promise<KnownTar>,
+  ): Promise<KnownTar> {
+    await using ingest = await this.#store.blobs.ingest();
+    using index = this.#indexes.begin();
+    const tar = await write(ingest.path, index.paths);
+    signal.throwIfAborted();
+    await ingest.commit(tar.diffId);
+    index.keep(hexOf(tar.diffId));
+    this.#facts.setSize(tar.diffId, tar.size);
+    return tar;
+  }
+
+  // Reading a layer that came from outside
+
+  #ensure(diffId: DiffId, wanted: Wanted, signal: AbortSignal): Promise<void> {
+    if (this.#isThere(diffId, wanted)) return Promise.resolve();
+    // One pass at a time for a layer: the second may find everything made by the first.
+    return this.#work.run(
+      `read ${diffId} ${wanted.tar ? 'tar' : ''} ${wanted.tree ? 'tree' : ''}`,
+      signal,
+      own => this.#read(diffId, wanted, own),
+    );
+  }
+
+  #isThere(diffId: DiffId, { tar, tree }: Wanted): boolean {
+    if (tar && this.#store.blobs.path(diffId) === undefined) return false;
+    if (tree && this.#treePath(diffId) === undefined) return false;
+    return Boolean(tar || tree || this.#load(diffId));
+  }
+
+  async #read(diffId: DiffId, wanted: Wanted, signal: AbortSignal): Promise<void> {
+    const file = await this.#bytesOf(diffId, signal);
+    await using ingest = wanted.tar ? await this.#store.blobs.ingest() : undefined;
+    await using tree = wanted.tree ? await this.#store.trees.begin() : undefined;
+    using index = this.#indexes.begin();
+    const { size } = await this.#pool.run(
+      {
+        kind: 'read',
+        file,
+        name: diffId,
+        diffId,
+        index: index.paths,
+        maxBytes: this.#maxBytes,
+        ...(ingest ? { tar: ingest.path } : {}),
+        ...(tree ? { tree: tree.fs } : {}),
+      },
+      signal,
+    );
+    signal.throwIfAborted();
+    await ingest?.commit(diffId);
+    await tree?.commit(hexOf(diffId));
+    index.keep(hexOf(diffId));
+    this.#facts.setSize(diffId, size);
+  }
+
+  /** A file that holds the layer: its tar, or a blob that packs it, fetched when it has to be. */
+  async #bytesOf(diffId: DiffId, signal: AbortSignal): Promise<string> {
+    const tar = this.#store.blobs.path(diffId);
+    if (tar !== undefined) return tar;
+    const { blobs } = this.#facts.get(diffId);
+    const here = blobs.find(blob => this.#store.blobs.path(blob.digest) !== undefined);
+    const blob = here ?? blobs.find(cameWith);
+    if (!blob) throw gone(diffId);
+    await this.#fetch(blob, signal);
+    const path = this.#store.blobs.path(blob.digest);
+    if (path === undefined)
+      throw new BuildError('internal', `the blob ${blob.digest} was fetched but is not there`);
+    return path;
+  }
+
+  /** Where the tar of a layer is, or will be. */
+  #tarPath(diffId: Digest): string {
+    return join(this.#store.root, 'blobs', algorithmOf(diffId), hexOf(diffId));
+  }
+
+  // Trees
+
+  #treePath(id: LayerId): string | undefined {
+    if (!isDigest(id)) return this.#store.trees.path(id.slice(treePrefix.length));
+    const other = this.#facts.get(id).tree;
+    return (
+      this.#store.trees.path(hexOf(id)) ?? (other === undefined ? undefined : this.#store.trees.path(other))
+    );
+  }
+
+  /** The topmost of `ids` as a tree that is right above the others. */
+  async #stackedTree(
+    ids: readonly LayerId[],
+    indexes: readonly LayerIndex[],
+    signal: AbortSignal,
+  ): Promise<string> {
+    const key = stackKey(ids);
+    const { diffId } = await this.#work.run(key, signal, async own => {
+      const known = this.#tarOf(key, '');
+      if (known) return known;
+      const written = await this.write(squashLayers(indexes, indexes.length - 1), own);
+      const tar = { diffId: written, size: this.#store.blobs.size(written) ?? 0 };
+      this.#facts.addTar(key, '', tar);
+      return tar;
+    });
+    return this.tree(diffId, signal);
+  }
+
+  async #scan(id: LayerId, signal: AbortSignal): Promise<void> {
+    const tree = this.#treePath(id);
+    if (tree === undefined) {
+      const tar = this.#tarOf(id, '');
+      if (!tar) throw gone(id);
+      this.#loaded.set(id, await this.index(tar.diffId, signal));
+      return;
+    }
+    await this.#work.run(`scan ${id}`, signal, async own => {
+      using index = this.#indexes.begin();
+      await this.#pool.run({ kind: 'scan', tree, index: index.paths }, own);
+      index.keep(indexName(id));
+    });
+  }
+
+  // Indexes
+
+  #hasContents(diffId: DiffId): boolean {
+    return this.#store.blobs.path(diffId) !== undefined || this.#treePath(diffId) !== undefined;
+  }
+
+  #load(id: LayerId): LayerIndex | undefined {
+    const loaded = this.#loaded.get(id);
+    if (loaded) return loaded;
+    const name = indexName(id);
+    const list = this.#indexes.load(name);
+    if (!list) return undefined;
+    const index = this.#indexOf(id, name, list);
+    this.#loaded.set(id, index);
+    return index;
+  }
+
+  #indexOf(id: LayerId, name: string, list: readonly IndexedEntry[]): LayerIndex {
+    const never = new AbortController().signal;
+    return new StoredIndex(list, {
+      place: () => this.#place(id),
+      sparsePath: this.#indexes.sparsePath(name),
+      hash: async contents => {
+        await this.#makeReadable(contents, never);
+        return this.#pool.run({ kind: 'hash', contents });
+      },
+      remember: digests => this.#indexes.rememberDigests(name, digests),
+    });
+  }
+
+  #place(id: LayerId): Place {
+    if (isDigest(id)) {
+      const tar = this.#tarPath(id);
+      if (this.#store.blobs.path(id) !== undefined) return { kind: 'tar', path: tar };
+      const tree = this.#treePath(id);
+      return tree === undefined ? { kind: 'tar', path: tar } : { kind: 'tree', path: tree };
+    }
+    const tree = this.#treePath(id);
+    if (tree === undefined) throw gone(id);
+    return { kind: 'tree', path: tree };
+  }
+
+  /** Makes the tars that contents lie in and that nobody has written yet. */
+  async #makeReadable(contents: readonly ContentSource[], signal: AbortSignal): Promise<void> {
+    const files = new Set(contents.flatMap(content => (content.kind === 'range' ? [content.file] : [])));
+    const layers = [...this.#loaded.keys()].filter(
+      (id): id is Digest => isDigest(id) && files.has(this.#tarPath(id)),
+    );
+    await Promise.all(layers.map(id => this.#ensure(id, { tar: true }, signal)));
+  }
+}
+
+function indexName(id: LayerId): string {
+  return isDigest(id) ? hexOf(id) : `tree-${id.slice(treePrefix.length)}`;
+}
+
+function gone(id: LayerId): BuildError {
+  return new BuildError(
+    'not-found',
+    `the layer ${id} is not in the store and it is not known where to get it`,
+    {
+      hint: 'build or pull the image that it belongs to again',
+      facts: { layer: id },
+    },
+  );
+}

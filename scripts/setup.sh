@@ -1,0 +1,32 @@
+#!/usr/bin/env bash
+# Installs what the tests need from Debian's packages. As root it installs, as anybody else it says what is missing.
+set -euo pipefail
+
+# command:package
+needs=(
+  docker-registry:docker-registry dockerd:docker.io runc:runc crun:crun skopeo:skopeo umoci:umoci
+  newuidmap:uidmap busybox:busybox-static git:git openssl:openssl htpasswd:apache2-utils
+  mmdebstrap:mmdebstrap xz:xz-utils bzip2:bzip2 zstd:zstd strace:strace setpriv:util-linux
+  python3:python3-minimal setcap:libcap2-bin setfattr:attr curl:curl
+)
+
+missing=()
+for need in "${needs[@]}"; do
+  command -v "${need%%:*}" >/dev/null || PATH=$PATH:/usr/sbin:/sbin command -v "${need%%:*}" >/dev/null || missing+=("${need##*:}")
+done
+[ -f /etc/ssl/certs/ca-certificates.crt ] || missing+=(ca-certificates)
+[ ${#missing[@]} -eq 0 ] && exit 0
+
+if [ "$(id -u)" -ne 0 ]; then
+  echo "these Debian packages are missing: ${missing[*]}" >&2
+  echo "try: sudo apt-get install ${missing[*]}" >&2
+  exit 1
+fi
+echo "installing ${missing[*]}"
+export DEBIAN_FRONTEND=noninteractive
+apt-get update -qq
+# Services of these packages are started by the tests themselves, on ports and sockets of their own.
+printf '#!/bin/sh\nexit 101\n' > /usr/sbin/policy-rc.d.slipway && chmod +x /usr/sbin/policy-rc.d.slipway
+[ -e /usr/sbin/policy-rc.d ] || { cp /usr/sbin/policy-rc.d.slipway /usr/sbin/policy-rc.d; remove_policy=1; }
+trap 'rm -f /usr/sbin/policy-rc.d.slipway; [ -z "${remove_policy:-}" ] || rm -f /usr/sbin/policy-rc.d' EXIT
+apt-get install -y -qq --no-install-recommends "${missing[@]}" >/dev/null

@@ -1,0 +1,173 @@
+// Where images come from: the local store, a file or layout, a registry. FROM, COPY --from and mounts all ask here.
+import { isAbsolute, join, resolve } from 'node:path';
+import { BuildError } from '../errors.ts';
+import { configFromJson } from '../image/config.ts';
+import type { Descriptor } from '../image/descriptor.ts';
+import { formatReference, parseReference, type Reference, withDefaultTag } from '../image/reference.ts';
+import type { Layers } from '../layer/layers.ts';
+import { directoryContainer, tarContainer } from '../load/container.ts';
+import { type LoadedImage, loadImages } from '../load/image-file.ts';
+import type { BaseRequest } from '../plan/steps.ts';
+import type { ResolvedImage } from '../registry/registry.ts';
+import { readImage, type StoredImage } from '../store/images.ts';
+import type { Store } from '../store/store.ts';
+import type { PullPolicy } from './request.ts';
+import type { BaseFinder, BaseImage } from './tools.ts';
+
+export interface FinderParts {
+  readonly store: Store;
+  readonly layers: Layers;
+  /** Resolves in a registry and puts manifest and config into the store. */
+  resolveRemote(ref: Reference, request: BaseRequest, signal: AbortSignal): Promise<ResolvedImage>;
+  readonly cwd: string;
+}
+
+export function makeBaseFinder(parts: FinderParts): BaseFinder {
+  return {
+    async find(request, pull, signal) {
+      const file = fileReference(request.reference, parts.cwd);
+      if (file) return fromFile(file, request, parts, signal);
+      const text = request.reference.replace(/^docker-image:\/\//, '');
+      const ref = withDefaultTag(parseReference(text));
+      return fromNameOrRegistry(ref, request, pull, parts, signal);
+    },
+  };
+}
+
+/** What earlier builds found under a name, so that an unchanged build asks no registry. */
+function rememberedKey(ref: Reference, request: BaseRequest): string {
+  return `base ${formatReference(ref)} ${request.id.slice(request.id.lastIndexOf('|') + 1)}`;
+}
+
+async function fromNameOrRegistry(
+  ref: Reference,
+  request: BaseRequest,
+  pull: PullPolicy,
+  parts: FinderParts,
+  signal: AbortSignal,
+): Promise<BaseImage> {
+  const { store } = parts;
+  const name = formatReference(ref);
+  const named = store.names.get(name);
+  // A name that was given here (by -t) means the image built here, whatever a registry has under it.
+  const known =
+    named?.descriptor ?? (store.meta.get('misc', rememberedKey(ref, request)) as Descriptor | undefined);
+  if (known && (pull !== 'always' || (named && isBuiltHere(store, name)))) {
+    const image = await tryRead(store, known, request);
+    if (image) return adopt(name, image, parts, true);
+  }
+  if (pull === 'never') {
+    throw new BuildError('not-found', `the image ${request.reference} is not in the local store`, {
+      hint: 'leave out --pull=never to fetch it',
+    });
+  }
+  const resolved = await parts.resolveRemote(ref, request, signal);
+  await store.blobs.put(resolved.manifestBytes);
+  await store.blobs.put(resolved.configBytes);
+  store.meta.set('misc', rememberedKey(ref, request), resolved.descriptor);
+  const config = configFromJson(JSON.parse(resolved.configBytes.toString('utf8')));
+  return adopt(name, { descriptor: resolved.descriptor, manifest: resolved.manifest, config }, parts, false);
+}
+
+function isBuiltHere(store: Store, name: string): boolean {
+  return store.meta.get('misc', `built ${name}`) !== undefined;
+}
+
+/** A damaged or half-pruned image is a miss. */
+async function tryRead(
+  store: Store,
+  descriptor: Descriptor,
+  request: BaseRequest,
+): Promise<StoredImage | undefined> {
+  try {
+    return await readImage(store, descriptor, request.platform);
+  } catch (error) {
+    if (error instanceof BuildError) return undefined;
+    throw error;
+  }
+}
+
+function adopt(name: string, image: StoredImage, parts: FinderParts, local: boolean): BaseImage {
+  const { manifest, config, descriptor } = image;
+  if (manifest.layers.length !== config.diffIds.length) {
+    throw new BuildError(
+      'integrity',
+      `${name} has ${manifest.layers.length} layers, its config names ${config.diffIds.length}`,
+    );
+  }
+  config.diffIds.forEach((diffId, i) => {
+    const blob = manifest.layers[i];
+    if (blob) parts.layers.adopt(diffId, blob);
+  });
+  return {
+    reference: `${name}@${descriptor.digest}`,
+    config,
+    layers: config.diffIds,
+    manifest: descriptor,
+    local,
+  };
+}
+
+interface FileReference {
+  readonly kind: 'directory' | 'archive';
+  readonly path: string;
+  /** A name or digest after the path, choosing one of several images. */
+  readonly select?: string;
+}
+
+const schemes: Readonly<Record<string, FileReference['kind']>> = {
+  'oci-layout://': 'directory',
+  'oci:': 'directory',
+  'oci-archive:': 'archive',
+  'docker-archive:': 'archive',
+};
+
+/** `oci-layout://path[:tag][@digest]`, `oci-archive:path[:name]`, `docker-archive:path[:name]`. */
+function fileReference(text: string, cwd: string): FileReference | undefined {
+  const scheme = Object.keys(schemes).find(prefix => text.startsWith(prefix));
+  const kind = scheme && schemes[scheme];
+  if (!scheme || !kind) return undefined;
+  const rest = text.slice(scheme.length);
+  const digest = /@(sha\d+:[0-9a-f]+)$/.exec(rest);
+  const bare = digest ? rest.slice(0, digest.index) : rest;
+  const colon = bare.indexOf(':');
+  const path = colon < 0 ? bare : bare.slice(0, colon);
+  const select = digest?.[1] ?? (colon < 0 ? undefined : bare.slice(colon + 1));
+  return { kind, path: isAbsolute(path) ? path : resolve(cwd, path), ...(select ? { select } : {}) };
+}
+
+async function fromFile(
+  file: FileReference,
+  request: BaseRequest,
+  parts: FinderParts,
+  signal: AbortSignal,
+): Promise<BaseImage> {
+  const { store } = parts;
+  await using container =
+    file.kind === 'directory'
+      ? directoryContainer(file.path)
+      : await tarContainer(file.path, join(store.tmp, `unpacked-${process.pid}-${Date.now()}.tar`), signal);
+  const images = await loadImages(container, store, signal);
+  const image = await readImage(store, choose(images, file).descriptor, request.platform);
+  return adopt(request.reference, image, parts, true);
+}
+
+function choose(images: readonly LoadedImage[], file: FileReference): LoadedImage {
+  const { select } = file;
+  const match = select
+    ? images.find(
+        image =>
+          image.descriptor.digest === select ||
+          image.names.some(name => name === select || name.endsWith(`:${select}`)),
+      )
+    : images[0];
+  if (match && (select || images.length === 1)) return match;
+  const names = images.flatMap(image => image.names);
+  throw new BuildError(
+    'not-found',
+    select ? `${file.path} has no image "${select}"` : `${file.path} holds ${images.length} images`,
+    {
+      hint: names.length > 0 ? `it has ${names.join(', ')}` : 'name one by its digest: PATH@sha256:...',
+    },
+  );
+}

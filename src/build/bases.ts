@@ -1,0 +1,62 @@
+// The images that a plan names: all looked up at once, each shown as a unit of work.
+import { BuildError, messageOf } from '../errors.ts';
+import { formatPlatform } from '../image/platform.ts';
+import type { Outline } from '../plan/outline.ts';
+import { missingBases } from '../plan/reach.ts';
+import type { BaseRequest } from '../plan/steps.ts';
+import type { BuildRequest } from './request.ts';
+import type { BaseImage, Tools } from './tools.ts';
+
+/** The images of an outline, those included that ONBUILD triggers of other images ask for. */
+export async function findAllBases(
+  outline: Outline,
+  request: BuildRequest,
+  tools: Tools,
+): Promise<{ bases: ReadonlyMap<string, BaseImage>; configs: ReadonlyMap<string, ImageConfig> }> {
+  const bases = new Map<string, BaseImage>();
+  const configs = new Map<string, ImageConfig>();
+  for (let missing = missingBases(outline, configs); missing.length > 0; missing = missingBases(outline, configs)) {
+    for (const [id, base] of await findBases(missing, request, tools)) {
+      bases.set(id, base);
+      configs.set(id, base.config);
+    }
+  }
+  return { bases, configs };
+}
+
+/** Only manifests and configs are fetched; layers when a step reads them. */
+async function findBases(
+  requests: readonly BaseRequest[],
+  build: BuildRequest,
+  tools: Tools,
+): Promise<Map<string, BaseImage>> {
+  const found = await Promise.allSettled(requests.map(request => findBase(request, build, tools)));
+  const failed = found.find(result => result.status === 'rejected');
+  if (failed) throw failed.reason;
+  const bases = new Map<string, BaseImage>();
+  found.forEach((result, i) => {
+    const id = requests[i]?.id;
+    if (id !== undefined && result.status === 'fulfilled') bases.set(id, result.value);
+  });
+  return bases;
+}
+
+async function findBase(request: BaseRequest, build: BuildRequest, tools: Tools): Promise<BaseImage> {
+  const id = `base:${request.id}`;
+  const name = `[internal] load metadata for ${request.reference} (${formatPlatform(request.platform)})`;
+  tools.emit({ kind: 'start', id, name, atMs: tools.now() });
+  try {
+    const base = await tools.bases.find(request, build.pull, tools.signal);
+    tools.emit({ kind: 'end', id, outcome: base.local ? 'cached' : 'done', atMs: tools.now() });
+    return base;
+  } catch (error) {
+    tools.emit({ kind: 'end', id, outcome: 'failed', error: messageOf(error), atMs: tools.now() });
+    if (!(error instanceof BuildError)) throw error;
+    throw new BuildError(error.code, error.message, {
+      hint: error.hint,
+      range: error.range ?? request.range,
+      cause: error.cause,
+      facts: { ...error.facts, image: request.reference },
+    });
+  }
+}

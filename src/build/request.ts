@@ -1,0 +1,45 @@
+// What a build is asked for. cli/options/ makes one out of argv; library callers write it themselves.
+import type { OutputSpec } from '../export/output-spec.ts';
+import type { Platform } from '../image/platform.ts';
+import type { Reference } from '../image/reference.ts';
+
+export type PullPolicy = 'missing' | 'always' | 'never';
+
+export interface BuildRequest {
+  /** A directory, `-`, a tar file, a git or http URL. */
+  readonly context: string;
+  /** `-f`: path of the Dockerfile relative to `cwd`, or `-`; absent: looked for in the context. */
+  readonly file?: string;
+  readonly cwd: string;
+  /** Values of `--build-arg`, those taken from the environment included. */
+  readonly buildArgs: ReadonlyMap<string, string>;
+  /** Stage name or index; absent: the last stage. */
+  readonly target?: string;
+  /** Absent: the machine's. */
+  readonly platform?: Platform;
+  readonly namedContexts: ReadonlyMap<string, string>;
+  readonly tags: readonly Reference[];
+  readonly labels: ReadonlyMap<string, string>;
+  readonly annotations: ReadonlyMap<string, string>;
+  readonly outputs: readonly OutputSpec[];
+  /** One layer on top of the base. Default false. */
+  readonly squash: boolean;
+  /** Nothing is taken from the cache; results are still recorded. Default false. */
+  readonly noCache: boolean;
+  /** Stages (names) whose steps are not taken from the cache. */
+  readonly noCacheFilter: readonly string[];
+  /** When base images are looked up in their registry. Default missing. */
+  readonly pull: PullPolicy;
+  /** Network of RUN where the Dockerfile says nothing. Default `default`, which is the host's. */
+  readonly network: 'default' | 'host' | 'none';
+  /** `--add-host` as [name, ip]. */
+  readonly extraHosts: readonly (readonly [string, string])[];
+  /** Values of `--secret`, by id. */
+  readonly secrets: ReadonlyMap<string, Buffer>;
+  /** `--ssh`: agent socket by id. */
+  readonly sshSockets: ReadonlyMap<string, string>;
+  /** `--allow`: entitlements that Dockerfile instructions may use. */
+  readonly allow: ReadonlySet<string>;
+  /** SOURCE_DATE_EPOCH in seconds: created times become this, later file times in new layers too. */
+  readonly sourceDateEpoch?: number;
+}

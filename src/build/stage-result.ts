@@ -1,0 +1,18 @@
+// What a stage has come to at some step: the ground of the next one.
+import type { StateId } from '../cache/key.ts';
+import type { HistoryEntry } from '../image/config.ts';
+import type { LayerId } from '../layer/layers.ts';
+
+export interface StageResult {
+  readonly state: StateId;
+  /** Lowest first, those of the base included. */
+  readonly layers: readonly LayerId[];
+  /** How many of them the base image brought. */
+  readonly baseLayers: number;
+  readonly history: readonly HistoryEntry[];
+  /** How many entries of the history the base image brought. */
+  readonly baseHistory: number;
+  readonly author?: string;
+  readonly cachedSteps: number;
+  readonly totalSteps: number;
+}

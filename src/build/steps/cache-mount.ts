@@ -1,0 +1,87 @@
+// Directories of RUN --mount=type=cache, kept in the store between builds: `mounts/<hash of the id>/<slot>/fs`. The id is
+// hashed, so that nothing in it can name another directory (CVE-2024-9675).
+import { chmodSync, chownSync, existsSync, mkdirSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { BuildError } from '../../errors.ts';
+import { type Lock, tryLock, waitForLock } from '../../host/lock.ts';
+import { runProgram } from '../../host/process.ts';
+import { digestOf, hexOf } from '../../image/digest.ts';
+import type { MountSpec } from '../../plan/steps.ts';
+import type { Store } from '../../store/store.ts';
+
+type CacheSpec = Extract<MountSpec, { type: 'cache' }>;
+
+export interface CacheMount {
+  readonly path: string;
+  close(): void;
+}
+
+/**
+ * @param seed gives a directory whose content a fresh cache starts with
+ * @throws BuildError `interrupted` while waiting for a locked one
+ */
+export async function openCacheMount(
+  store: Store,
+  mount: CacheSpec,
+  signal: AbortSignal,
+  seed?: () => Promise<{ source: string }>,
+): Promise<CacheMount> {
+  const home = join(store.root, 'mounts', hexOf(digestOf(mount.id)));
+  mkdirSync(home, { recursive: true, mode: 0o700 });
+  if (!existsSync(join(home, 'id'))) writeFileSync(join(home, 'id'), mount.id, { mode: 0o600 });
+  const { dir, lock } = await takeSlot(home, mount.sharing, signal);
+  try {
+    await prepare(dir, mount, signal, seed);
+  } catch (error) {
+    lock.release();
+    throw error;
+  }
+  return { path: join(dir, 'fs'), close: () => lock.release() };
+}
+
+/** shared: everybody the first; locked: the first, alone, waiting for it; private: the first that is free. */
+async function takeSlot(
+  home: string,
+  sharing: CacheSpec['sharing'],
+  signal: AbortSignal,
+): Promise<{ dir: string; lock: Lock }> {
+  const slot = (n: number) => {
+    const dir = join(home, String(n));
+    mkdirSync(dir, { recursive: true, mode: 0o700 });
+    return dir;
+  };
+  const first = slot(0);
+  switch (sharing) {
+    case 'shared':
+      return { dir: first, lock: await waitForLock(first, 'shared', signal) };
+    case 'locked':
+      return { dir: first, lock: await waitForLock(first, 'exclusive', signal) };
+    case 'private':
+      for (let n = 0; ; n++) {
+        const dir = slot(n);
+        const lock = tryLock(dir, 'exclusive');
+        if (lock) return { dir, lock };
+      }
+  }
+}
+
+async function prepare(
+  dir: string,
+  mount: CacheSpec,
+  signal: AbortSignal,
+  seed: (() => Promise<{ source: string }>) | undefined,
+): Promise<void> {
+  const fs = join(dir, 'fs');
+  if (existsSync(fs)) return;
+  if (!seed) {
+    mkdirSync(fs, { mode: 0o700 });
+    chownSync(fs, mount.uid, mount.gid);
+    chmodSync(fs, mount.mode);
+    return;
+  }
+  const { source } = await seed();
+  const result = await runProgram(['cp', '-a', '--', join(source, '.'), fs], { signal });
+  if (result.status !== 0) {
+    throw new BuildError('store', `the cache mount "${mount.id}" could not be filled from its source`);
+  }
+}

@@ -1,0 +1,130 @@
+// RUN: the layers below become a snapshot, the command runs on it in the sandbox, what it changed becomes a layer.
+import { randomUUID } from 'node:crypto';
+import { runKey } from '../../cache/key.ts';
+import { BuildError } from '../../errors.ts';
+import type { LayerId } from '../../layer/layers.ts';
+import type { RunStep } from '../../plan/steps.ts';
+import type { SandboxResult } from '../../sandbox/sandbox.ts';
+import { readableRoot, resolveUser } from '../../sandbox/users.ts';
+import type { Snapshot } from '../../snapshot/driver.ts';
+import { isEmptyUpper, trimUpper } from '../../snapshot/trim.ts';
+import type { TreeIngest } from '../../store/store.ts';
+import { mountInputs, openMounts } from './mounts.ts';
+import { OutputTail } from './output-tail.ts';
+import type { PreparedStep, StepScope } from './step.ts';
+
+/** Hostname inside RUN; scripts of Docker users have seen no other. */
+const hostname = 'buildkitsandbox';
+
+export async function prepareRun(step: RunStep, scope: StepScope): Promise<PreparedStep> {
+  refuseForbidden(step, scope);
+  const inputs = await mountInputs(step, scope);
+  return {
+    recipe: runKey(scope.state, step, inputs, {
+      platform: scope.stage.platform,
+      network: networkOf(step, scope),
+      extraHosts: scope.request.extraHosts,
+    }),
+    execute: () => execute(step, scope),
+  };
+}
+
+function refuseForbidden(step: RunStep, scope: StepScope): void {
+  const { allow } = scope.request;
+  if (step.security === 'insecure' && !allow.has('security.insecure')) {
+    throw new BuildError('usage', 'RUN --security=insecure was not allowed', {
+      hint: 'pass --allow security.insecure',
+    });
+  }
+  if (step.network === 'host' && scope.request.network === 'none' && !allow.has('network.host')) {
+    throw new BuildError('usage', 'RUN --network=host was not allowed in a build with --network=none', {
+      hint: 'pass --allow network.host',
+    });
+  }
+  if (step.devices.length > 0) {
+    throw new BuildError('unsupported', `RUN --device=${step.devices[0]} is not supported`);
+  }
+}
+
+function networkOf(step: RunStep, scope: StepScope): 'host' | 'none' {
+  const asked = step.network === 'default' ? scope.request.network : step.network;
+  return asked === 'none' ? 'none' : 'host';
+}
+
+async function execute(step: RunStep, scope: StepScope): Promise<LayerId | null> {
+  const { tools, signal } = scope;
+  const sandbox = await tools.sandbox();
+  const driver = await tools.snapshots();
+  const lowers = await Promise.all(scope.layers.map(id => tools.layers.tree(id, signal)));
+  await using ingest = await tools.store.trees.begin();
+  const snapshot = await driver.mount(lowers, ingest.fs, ingest.dir);
+  try {
+    await using mounts = await openMounts(step, scope, driver);
+    const tail = new OutputTail();
+    const user = resolveUser(step.user, readableRoot(snapshot.root));
+    const result = await sandbox.run({
+      rootfs: snapshot.root,
+      argv: step.argv,
+      env: environment(step, user.home, mounts.env),
+      cwd: step.workdir,
+      uid: user.uid,
+      gid: user.gid,
+      groups: user.groups,
+      hostname,
+      network: networkOf(step, scope),
+      security: step.security,
+      mounts: mounts.mounts,
+      extraHosts: scope.request.extraHosts.map(([name, ip]) => [ip, name] as const),
+      signal,
+      onOutput: (stream, chunk) => {
+        const data = mounts.mask(stream, chunk);
+        tail.add(data);
+        tools.emit({ kind: 'output', id: step.id, stream, data, atMs: tools.now() });
+      },
+    });
+    refuseFailure(result, step, tail);
+  } finally {
+    await snapshot.close();
+  }
+  return keep(snapshot, ingest, lowers, scope);
+}
+
+async function keep(
+  _snapshot: Snapshot,
+  ingest: TreeIngest,
+  lowers: readonly string[],
+  scope: StepScope,
+): Promise<LayerId | null> {
+  trimUpper(ingest.fs, lowers);
+  if (isEmptyUpper(ingest.fs)) return null;
+  const id = randomUUID();
+  await ingest.commit(id);
+  return scope.tools.layers.fromTree(id);
+}
+
+/** HOME from the image's passwd and a PATH unless the image or the Dockerfile says otherwise. */
+function environment(step: RunStep, home: string, extra: readonly string[]): string[] {
+  const env = [...step.env, ...step.hiddenEnv, ...extra];
+  const has = (name: string) => env.some(entry => entry.startsWith(`${name}=`));
+  if (!has('HOME')) env.push(`HOME=${home}`);
+  if (!has('HOSTNAME')) env.push(`HOSTNAME=${hostname}`);
+  return env;
+}
+
+function refuseFailure(result: SandboxResult, step: RunStep, tail: OutputTail): void {
+  if (result.kind === 'exited' && result.status === 0) return;
+  const command = step.argv.join(' ');
+  const shown = command.length > 200 ? `${command.slice(0, 197)}...` : command;
+  if (result.kind === 'signalled') {
+    const oom = result.signal === 'SIGKILL' ? ' (out of memory?)' : '';
+    throw new BuildError('run', `the command was killed by ${result.signal}${oom}: ${shown}`, {
+      output: tail.lines(),
+      facts: { signal: result.signal },
+    });
+  }
+  throw new BuildError('run', `the command ended with status ${result.status}: ${shown}`, {
+    output: tail.lines(),
+    facts: { exitCode: result.status },
+    ...(result.status === 127 ? { hint: 'status 127 means that a command was not found in the image' } : {}),
+  });
+}

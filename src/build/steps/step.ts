@@ -1,0 +1,30 @@
+// What every kind of step offers: a key that can be computed cheaply, perhaps one that looks at content, and a way to
+// carry it out (describe, then do).
+import type { ReadableKey, StateId } from '../../cache/key.ts';
+import type { LayerId } from '../../layer/layers.ts';
+import type { PlannedStage } from '../../plan/steps.ts';
+import type { BuildRequest } from '../request.ts';
+import type { Sources } from '../sources.ts';
+import type { Tools } from '../tools.ts';
+
+/** Where a step stands: the layers and state below it, and how to reach what it may use. */
+export interface StepScope {
+  readonly tools: Tools;
+  readonly request: BuildRequest;
+  readonly sources: Sources;
+  readonly stage: PlannedStage;
+  readonly layers: readonly LayerId[];
+  readonly state: StateId;
+  readonly signal: AbortSignal;
+  stageResult(index: number): Promise<{ readonly state: StateId; readonly layers: readonly LayerId[] }>;
+  labelOf(stage: number): string;
+}
+
+export interface PreparedStep {
+  /** From what the step says and what it stands on. */
+  readonly recipe: ReadableKey;
+  /** From the content that the step reads, where that can join a result the recipe does not find. */
+  content?(): Promise<ReadableKey>;
+  /** Carries the step out. @returns the layer with its changes, null when it changed nothing */
+  execute(): Promise<LayerId | null>;
+}

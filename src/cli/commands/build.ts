@@ -1,0 +1,151 @@
+// slipway build: one Dockerfile and its context -> an image, delivered where the outputs say.
+import { writeFileSync } from 'node:fs';
+import { rename, rm } from 'node:fs/promises';
+import { resolve } from 'node:path';
+import type { Command } from 'commander';
+import type { BuildResult } from '../../build/build.ts';
+import type { Delivery } from '../../build/deliver.ts';
+import type { BuildRequest } from '../../build/request.ts';
+import { BuildError } from '../../errors.ts';
+import type { Emit } from '../../events.ts';
+import { addBuildOptions, type BuildFlags } from '../options/build-options.ts';
+import type { ProgressMode } from '../progress/progress.ts';
+import type { Session } from '../session.ts';
+
+export function defineBuild(program: Command, session: Session): void {
+  addBuildOptions(
+    program
+      .command('build')
+      .description('build an image from a Dockerfile')
+      .argument('<context>', 'directory, "-" for stdin, tar file, git or http URL'),
+  ).action(async (context: string, flags: BuildFlags, command: Command) => {
+    const { makeBuildRequest } = await import('../options/build-request.ts');
+    const request = makeBuildRequest(context, flags, session.env, session.cwd);
+    if (flags.check || (flags.call && flags.call !== 'build')) {
+      const { callBuild } = await import('./call.ts');
+      await callBuild(request, flags.check ? 'check' : (flags.call ?? 'check'), session, command);
+      return;
+    }
+    await runBuild(request, flags, session, command);
+  });
+}
+
+async function runBuild(
+  request: BuildRequest,
+  flags: BuildFlags,
+  session: Session,
+  command: Command,
+): Promise<void> {
+  const { openProgress } = await import('../progress/progress.ts');
+  for (const name of ['rm', 'forceRm', 'compress'] as const) {
+    if (flags[name])
+      session.err(
+        `note: --${name === 'forceRm' ? 'force-rm' : name} has no meaning here: there is no daemon\n`,
+      );
+  }
+  if (flags.iidfile) await rm(resolve(session.cwd, flags.iidfile), { force: true });
+  const mode = progressMode(flags, session);
+  const progress = await openProgress(mode, {
+    write: text => session.err(text),
+    isTTY: process.stderr.isTTY === true,
+    columns: process.stderr.columns ?? 80,
+  });
+  let done: { result: BuildResult; delivery: Delivery };
+  const started = Date.now();
+  try {
+    done = await buildAndDeliver(request, flags, session, command, progress.emit);
+  } finally {
+    progress.close();
+  }
+  await report(done.result, done.delivery, request, flags, session, Date.now() - started, mode === 'quiet');
+}
+
+function progressMode(flags: BuildFlags, session: Session): ProgressMode {
+  if (flags.quiet || flags.progress === 'quiet' || flags.progress === 'none') return 'quiet';
+  if (flags.progress === 'auto' && session.env.BUILDKIT_PROGRESS === 'plain') return 'plain';
+  return flags.progress as ProgressMode;
+}
+
+async function buildAndDeliver(
+  request: BuildRequest,
+  flags: BuildFlags,
+  session: Session,
+  command: Command,
+  emit: Emit,
+): Promise<{ result: BuildResult; delivery: Delivery }> {
+  const [{ openTools }, { build }, { deliver }] = await Promise.all([
+    import('../wire.ts'),
+    import('../../build/build.ts'),
+    import('../../build/deliver.ts'),
+  ]);
+  await using wired = await openTools(session, command, { emit, isolation: flags.isolation });
+  const result = await build(request, wired.tools);
+  const delivery = await deliver(result.image, request, wired.tools, {
+    push: wired.push,
+    stdout: process.stdout,
+    stdoutIsTerminal: process.stdout.isTTY === true,
+  });
+  return { result, delivery };
+}
+
+async function report(
+  result: BuildResult,
+  delivery: Delivery,
+  request: BuildRequest,
+  flags: BuildFlags,
+  session: Session,
+  tookMs: number,
+  quiet: boolean,
+): Promise<void> {
+  const { renderDiagnostic } = await import('../report-error.ts');
+  const id = result.image.configDigest;
+  if (flags.iidfile) await writeWhole(resolve(session.cwd, flags.iidfile), id);
+  if (flags.metadataFile) {
+    await writeWhole(
+      resolve(session.cwd, flags.metadataFile),
+      `${JSON.stringify(metadata(result, delivery), null, 2)}\n`,
+    );
+  }
+  if (quiet) {
+    if (!delivery.usedStdout) session.out(`${id}\n`);
+    return;
+  }
+  if (result.warnings.length > 0) {
+    session.err(`\n${result.warnings.length} warning${result.warnings.length === 1 ? '' : 's'}:\n`);
+    for (const warning of result.warnings) session.err(renderDiagnostic(warning));
+  }
+  const where = [
+    ...delivery.places,
+    ...(request.tags.length === 0 && delivery.places.length === 0 ? ['untagged, in the local store'] : []),
+  ];
+  session.err(
+    `built ${id} in ${(tookMs / 1000).toFixed(1)}s, ${result.cachedSteps} of ${result.totalSteps} steps cached${where.map(w => `\n  ${w}`).join('')}\n`,
+  );
+}
+
+function metadata(result: BuildResult, delivery: Delivery): Record<string, unknown> {
+  const names = result.image.names;
+  return {
+    'slipway.build.warnings': result.warnings.map(w => ({ rule: w.rule, message: w.message })),
+    'containerimage.config.digest': result.image.configDigest,
+    ...(delivery.descriptor
+      ? {
+          'containerimage.digest': delivery.descriptor.digest,
+          'containerimage.descriptor': delivery.descriptor,
+        }
+      : {}),
+    ...(names.length > 0 ? { 'image.name': names.join(',') } : {}),
+  };
+}
+
+/** Never a half-written file under the final name. */
+async function writeWhole(path: string, text: string): Promise<void> {
+  const temporary = `${path}.${process.pid}.tmp`;
+  try {
+    writeFileSync(temporary, text, { flag: 'wx' });
+    await rename(temporary, path);
+  } catch (cause) {
+    await rm(temporary, { force: true });
+    throw new BuildError('output', `cannot write ${path}: ${(cause as Error).message}`, { cause });
+  }
+}

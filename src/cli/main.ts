@@ -1,0 +1,64 @@
+// Run, catch, report, exit status. The only place that ends the process.
+import { BuildError } from '../errors.ts';
+import { exitStatusOf } from './exit-status.ts';
+import { makeProgram } from './program.ts';
+import { renderError } from './report-error.ts';
+import { type Session, UsageShown } from './session.ts';
+
+/** Runs the command line and ends the process with its status. */
+export function main(argv: readonly string[]): void {
+  const session = makeSession(argv);
+  let settled = false;
+  // A pending promise does not keep Node alive: a stalled stream would otherwise end the process with status 0.
+  process.on('beforeExit', () => {
+    if (settled) return;
+    process.stderr.write('error: internal error: the work stopped before it ended\n');
+    process.exit(70);
+  });
+  process.stdout.on('error', () => process.exit(1));
+  run(session).then(async status => {
+    settled = true;
+    await flush();
+    process.exit(status);
+  });
+}
+
+async function run(session: Session): Promise<number> {
+  try {
+    await makeProgram(session).parseAsync([...session.argv], { from: 'user' });
+    return session.status;
+  } catch (error) {
+    if (error instanceof UsageShown) return error.status;
+    const failure =
+      session.signal.aborted && !(error instanceof BuildError && error.code === 'internal')
+        ? new BuildError('interrupted', 'interrupted', { cause: error })
+        : error;
+    process.stderr.write(renderError(failure, session.debug));
+    return failure instanceof BuildError ? exitStatusOf(failure.code) : 1;
+  }
+}
+
+function makeSession(argv: readonly string[]): Session {
+  const stop = new AbortController();
+  for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) {
+    process.on(signal, () => {
+      // The second one does not wait for anything.
+      if (stop.signal.aborted) process.exit(130);
+      stop.abort(signal);
+    });
+  }
+  return {
+    argv,
+    env: process.env,
+    cwd: process.cwd(),
+    debug: argv.includes('--debug') || argv.includes('-D'),
+    signal: stop.signal,
+    status: 0,
+    out: text => process.stdout.write(text),
+    err: text => process.stderr.write(text),
+  };
+}
+
+function flush(): Promise<void> {
+  return new Promise(resolve => process.stdout.write('', () => process.stderr.write('', () => resolve())));
+}

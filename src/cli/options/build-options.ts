@@ -1,0 +1,98 @@
+// Flags of `slipway build`, named as docker build names them.
+import { type Command, Option } from 'commander';
+import { progressModes } from '../progress/progress.ts';
+
+export interface BuildFlags {
+  readonly tag: readonly string[];
+  readonly file?: string;
+  readonly buildArg: readonly string[];
+  readonly buildContext: readonly string[];
+  readonly target?: string;
+  readonly platform?: string;
+  readonly cache: boolean;
+  readonly noCacheFilter: readonly string[];
+  readonly pull?: boolean | string;
+  readonly squash?: boolean;
+  readonly output: readonly string[];
+  readonly push?: boolean;
+  readonly label: readonly string[];
+  readonly annotation: readonly string[];
+  readonly network: string;
+  readonly addHost: readonly string[];
+  readonly secret: readonly string[];
+  readonly ssh: readonly string[];
+  readonly allow: readonly string[];
+  readonly progress: string;
+  readonly quiet?: boolean;
+  readonly iidfile?: string;
+  readonly metadataFile?: string;
+  readonly check?: boolean;
+  readonly call?: string;
+  readonly isolation: string;
+  readonly rm?: boolean;
+  readonly forceRm?: boolean;
+  readonly compress?: boolean;
+}
+
+const list = (value: string, earlier: readonly string[]) => [...earlier, value];
+
+function repeated(flags: string, description: string): Option {
+  return new Option(flags, description).argParser(list).default([], 'none');
+}
+
+export function addBuildOptions(command: Command): Command {
+  return command
+    .addOption(repeated('-t, --tag <name>', 'name of the image, [host/]name[:tag]; may be repeated'))
+    .option('-f, --file <path>', 'Dockerfile, "-" for stdin (default: Dockerfile in the context)')
+    .addOption(
+      repeated(
+        '--build-arg <name=value>',
+        'value of an ARG; without =value it is taken from the environment',
+      ),
+    )
+    .addOption(
+      repeated(
+        '--build-context <name=source>',
+        'further context: directory, docker-image://, oci-layout://, target:',
+      ),
+    )
+    .option('--target <stage>', 'stage to build, by name or index (default: the last one)')
+    .option('--platform <os/arch[/variant]>', 'platform of the image (default: that of this machine)')
+    .option('--no-cache', 'execute every step again')
+    .addOption(repeated('--no-cache-filter <stages>', 'execute the steps of these stages again'))
+    .option('--pull [policy]', 'look base images up again: true (always), missing, never')
+    .option('--squash', 'put everything this build adds into one layer on top of the base')
+    .addOption(
+      repeated('-o, --output <spec>', 'where the result goes: type=docker|oci|tar|local|registry,dest=...'),
+    )
+    .option('--push', 'push the image to its names; same as -o type=registry')
+    .addOption(repeated('--label <name=value>', 'label of the image'))
+    .addOption(repeated('--annotation <name=value>', 'annotation of the manifest'))
+    .addOption(
+      new Option('--network <mode>', 'network of RUN')
+        .choices(['default', 'host', 'none'])
+        .default('default'),
+    )
+    .addOption(repeated('--add-host <name:ip>', 'line for /etc/hosts during RUN'))
+    .addOption(
+      repeated('--secret <spec>', 'secret for RUN --mount=type=secret: id=name[,src=path|,env=NAME]'),
+    )
+    .addOption(repeated('--ssh <spec>', 'agent for RUN --mount=type=ssh: default or id=socket'))
+    .addOption(repeated('--allow <entitlement>', 'let the Dockerfile use security.insecure or network.host'))
+    .addOption(
+      new Option('--isolation <rung>', 'how RUN is confined')
+        .choices(['auto', 'oci', 'namespace', 'chroot', 'proot'])
+        .default('auto'),
+    )
+    .addOption(
+      new Option('--progress <mode>', 'how progress is shown').choices(progressModes).default('auto'),
+    )
+    .option('-q, --quiet', 'print nothing but the image id')
+    .option('--iidfile <path>', 'write the image id to this file')
+    .option('--metadata-file <path>', 'write what was built to this file as JSON')
+    .option('--check', 'check the Dockerfile, build nothing')
+    .option('--call <method>', 'build, check, outline or targets, with ",format=json" for JSON')
+    .addOption(new Option('--rm').hideHelp())
+    .addOption(new Option('--force-rm').hideHelp())
+    .addOption(new Option('--compress').hideHelp());
+}

@@ -1,0 +1,210 @@
+// argv and environment -> BuildRequest. Every value is checked here; what build/ gets is typed and complete.
+import { readFileSync } from 'node:fs';
+import { resolve } from 'node:path';
+import type { BuildRequest, PullPolicy } from '../../build/request.ts';
+import { BuildError, messageOf, printable } from '../../errors.ts';
+import { type OutputSpec, parseOutput } from '../../export/output-spec.ts';
+import { parsePlatform } from '../../image/platform.ts';
+import { parseReference, type Reference, withDefaultTag } from '../../image/reference.ts';
+import type { BuildFlags } from './build-options.ts';
+
+type Env = Readonly<Record<string, string | undefined>>;
+
+/** @throws BuildError `usage` for every value that cannot be understood */
+export function makeBuildRequest(context: string, flags: BuildFlags, env: Env, cwd: string): BuildRequest {
+  if (context === '-' && flags.file === '-') {
+    throw usage(
+      'the context and the Dockerfile cannot both come from stdin',
+      'write the Dockerfile to a file, or give a directory',
+    );
+  }
+  const tags = flags.tag.map(parseTag);
+  const platform = flags.platform ?? env.DOCKER_DEFAULT_PLATFORM;
+  const epoch = parseEpoch(flags, env);
+  return {
+    context,
+    ...(flags.file === undefined ? {} : { file: flags.file }),
+    cwd,
+    buildArgs: buildArgs(flags.buildArg, env),
+    ...(flags.target === undefined ? {} : { target: flags.target }),
+    ...(platform ? { platform: parsePlatform(singlePlatform(platform)) } : {}),
+    namedContexts: pairs(flags.buildContext, '--build-context'),
+    tags,
+    labels: pairs(flags.label, '--label', true),
+    annotations: pairs(flags.annotation, '--annotation'),
+    outputs: outputs(flags, tags),
+    squash: flags.squash ?? false,
+    noCache: !flags.cache,
+    noCacheFilter: flags.noCacheFilter
+      .flatMap(value => value.split(','))
+      .map(name => name.trim().toLowerCase()),
+    pull: pullPolicy(flags.pull),
+    network: flags.network as BuildRequest['network'],
+    extraHosts: flags.addHost.map(parseHost),
+    secrets: new Map(flags.secret.map(spec => parseSecret(spec, env, cwd))),
+    sshSockets: new Map(flags.ssh.map(spec => parseSsh(spec, env))),
+    allow: new Set(flags.allow.map(checkEntitlement)),
+    ...(epoch === undefined ? {} : { sourceDateEpoch: epoch }),
+  };
+}
+
+function usage(message: string, hint?: string): BuildError {
+  return new BuildError('usage', message, hint === undefined ? {} : { hint });
+}
+
+function parseTag(text: string): Reference {
+  const ref = parseReference(text);
+  if (ref.digest) throw usage(`-t ${printable(text)}: a name for a new image cannot have a digest`);
+  return withDefaultTag(ref);
+}
+
+function singlePlatform(text: string): string {
+  if (text.includes(',')) {
+    throw new BuildError(
+      'unsupported',
+      `several platforms in one build are not supported: ${printable(text)}`,
+      {
+        hint: 'build each platform by itself',
+      },
+    );
+  }
+  return text;
+}
+
+/** `--build-arg NAME` without a value takes it from the environment; unset there, it is not passed at all (as docker). */
+function buildArgs(list: readonly string[], env: Env): Map<string, string> {
+  const args = new Map<string, string>();
+  for (const item of list) {
+    const at = item.indexOf('=');
+    const name = at < 0 ? item : item.slice(0, at);
+    if (name === '')
+      throw usage(`--build-arg ${printable(item)} has no name`, 'write --build-arg NAME=value');
+    const value = at < 0 ? env[name] : item.slice(at + 1);
+    if (value !== undefined) args.set(name, value);
+  }
+  return args;
+}
+
+function pairs(list: readonly string[], flag: string, valueOptional = false): Map<string, string> {
+  return new Map(
+    list.map(item => {
+      const at = item.indexOf('=');
+      if (at === 0 || (at < 0 && !valueOptional)) throw usage(`${flag} ${printable(item)} is not name=value`);
+      return at < 0 ? [item, ''] : [item.slice(0, at), item.slice(at + 1)];
+    }),
+  );
+}
+
+function outputs(flags: BuildFlags, tags: readonly Reference[]): OutputSpec[] {
+  const specs = flags.output.map(text => parseOutput(text));
+  if (flags.push && !specs.some(spec => spec.kind === 'registry')) specs.push(parseOutput('type=registry'));
+  for (const spec of specs) {
+    if (spec.kind === 'registry' && tags.length === 0 && !spec.names?.length) {
+      throw usage('pushing needs a name for the image', 'add -t HOST/NAME:TAG');
+    }
+    if (flags.iidfile && (spec.kind === 'local' || spec.kind === 'tar')) {
+      throw usage(`--iidfile cannot be used with -o type=${spec.kind}, which makes no image`);
+    }
+  }
+  return specs;
+}
+
+function pullPolicy(value: boolean | string | undefined): PullPolicy {
+  switch (value) {
+    case undefined:
+    case false:
+    case 'false':
+    case 'missing':
+      return 'missing';
+    case true:
+    case 'true':
+    case 'always':
+      return 'always';
+    case 'never':
+      return 'never';
+    default:
+      throw usage(
+        `--pull=${printable(String(value))} is not a policy`,
+        'use --pull, --pull=missing or --pull=never',
+      );
+  }
+}
+
+function parseHost(text: string): readonly [string, string] {
+  const at = text.search(/[:=]/);
+  const name = at < 0 ? '' : text.slice(0, at);
+  const ip = text.slice(at + 1).replace(/^\[(.*)\]$/, '$1');
+  if (!/^[A-Za-z0-9._-]+$/.test(name) || !/^[0-9A-Fa-f.:]+$/.test(ip)) {
+    throw usage(`--add-host ${printable(text)} is not name:ip`);
+  }
+  return [name, ip];
+}
+
+const maxSecretBytes = 500 * 1024;
+
+/** `id=x,src=path`, `id=x,env=NAME`, or a bare id: an environment variable of that name, else a file. */
+function parseSecret(spec: string, env: Env, cwd: string): [string, Buffer] {
+  const fields = specFields(spec, '--secret', ['id', 'src', 'source', 'env', 'type']);
+  const id = fields.get('id');
+  if (!id) throw usage(`--secret ${printable(spec)} has no id`, 'write --secret id=NAME,src=PATH');
+  const path = fields.get('src') ?? fields.get('source');
+  const type = fields.get('type');
+  if (type !== undefined && type !== 'file' && type !== 'env')
+    throw usage(`--secret type=${printable(type)} is neither file nor env`);
+  const name = fields.get('env') ?? (type === 'env' ? (path ?? id) : path === undefined ? id : undefined);
+  const fromEnv = name === undefined || type === 'file' ? undefined : env[name];
+  if (fromEnv !== undefined) return [id, sized(Buffer.from(fromEnv), id)];
+  if (fields.has('env') || type === 'env')
+    throw usage(`--secret id=${printable(id)}: the environment has no ${printable(name ?? id)}`);
+  const file = resolve(cwd, path ?? id);
+  try {
+    return [id, sized(readFileSync(file), id)];
+  } catch (cause) {
+    if (cause instanceof BuildError) throw cause;
+    throw new BuildError('usage', `--secret id=${printable(id)}: ${messageOf(cause)}`, { cause });
+  }
+}
+
+function sized(value: Buffer, id: string): Buffer {
+  if (value.length > maxSecretBytes)
+    throw usage(`--secret id=${printable(id)} is larger than ${maxSecretBytes} bytes`);
+  return value;
+}
+
+function parseSsh(spec: string, env: Env): [string, string] {
+  const at = spec.indexOf('=');
+  const id = at < 0 ? spec : spec.slice(0, at);
+  const socket = at < 0 ? env.SSH_AUTH_SOCK : spec.slice(at + 1);
+  if (!socket)
+    throw usage(`--ssh ${printable(spec)}: no agent is running`, 'start ssh-agent, or write --ssh id=SOCKET');
+  return [id, socket];
+}
+
+function specFields(spec: string, flag: string, known: readonly string[]): Map<string, string> {
+  const fields = new Map<string, string>();
+  for (const part of spec.split(',')) {
+    const at = part.indexOf('=');
+    const key = at < 0 ? 'id' : part.slice(0, at).trim();
+    if (!known.includes(key))
+      throw usage(`${flag}: unknown key "${printable(key)}"`, `known keys: ${known.join(', ')}`);
+    fields.set(key, at < 0 ? part : part.slice(at + 1));
+  }
+  return fields;
+}
+
+function checkEntitlement(name: string): string {
+  const known = ['network.host', 'security.insecure'];
+  if (!known.includes(name))
+    throw usage(`--allow ${printable(name)} is not an entitlement`, `known: ${known.join(', ')}`);
+  return name;
+}
+
+/** From `--build-arg SOURCE_DATE_EPOCH=` or the environment, as docker takes it. */
+function parseEpoch(flags: BuildFlags, env: Env): number | undefined {
+  const arg = flags.buildArg.findLast(item => item.startsWith('SOURCE_DATE_EPOCH='));
+  const text = arg?.slice('SOURCE_DATE_EPOCH='.length) ?? env.SOURCE_DATE_EPOCH;
+  if (text === undefined || text === '') return undefined;
+  if (!/^\d{1,12}$/.test(text))
+    throw usage(`SOURCE_DATE_EPOCH=${printable(text)} is not a number of seconds since 1970`);
+  return Number(text);
+}

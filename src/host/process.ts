@@ -1,0 +1,152 @@
+// Starts programs of this machine: an argument list and an environment, never a shell. Everything that slipway starts
+// (git, xz, runc) goes through here.
+import { spawn } from 'node:child_process';
+import { BuildError, errnoOf, messageOf, printable } from '../errors.ts';
+
+export interface ProgramLimits {
+  /** stdout and stderr together; more ends the program and the call fails. Default: no limit. */
+  readonly outputBytes?: number;
+  /** Milliseconds after which the program is ended and the call fails. Default: no limit. */
+  readonly timeMs?: number;
+}
+
+export interface ProgramOptions {
+  /** What the program reads; default nothing (/dev/null). */
+  readonly stdin?: Uint8Array | string;
+  /** The whole environment. Default: PATH alone, as this process has it. */
+  readonly env?: Readonly<Record<string, string>>;
+  /** Default: that of this process. */
+  readonly cwd?: string;
+  /** Ends the program and everything in its process group with SIGKILL. */
+  readonly signal?: AbortSignal;
+  /** Receives output as it comes; what it throws ends the program and is thrown. Default: output is thrown away. */
+  onOutput?(stream: 'stdout' | 'stderr', chunk: Buffer): void;
+  readonly limits?: ProgramLimits;
+}
+
+/** How a program ended: `status` is undefined when a signal ended it, and the other way around. */
+export interface ProgramEnd {
+  readonly status: number | undefined;
+  readonly signal: NodeJS.Signals | undefined;
+}
+
+/**
+ * Runs a program to its end, in a process group of its own (a ctrl-C on the terminal reaches slipway only).
+ * @param argv program (a path, or a name looked up in PATH of `options.env`) and its arguments
+ * @throws BuildError `not-found` when there is no such program, `sandbox` when it cannot be started,
+ *   `interrupted` on abort, `hostile` past a limit
+ */
+export async function runProgram(argv: readonly string[], options: ProgramOptions = {}): Promise<ProgramEnd> {
+  const [program, ...args] = argv;
+  if (program === undefined) throw new BuildError('internal', 'a program needs a name');
+  options.signal?.throwIfAborted();
+  const child = spawn(program, args, {
+    cwd: options.cwd,
+    env: options.env ?? { PATH: process.env.PATH ?? '/usr/sbin:/usr/bin:/sbin:/bin' },
+    stdio: [options.stdin === undefined ? 'ignore' : 'pipe', 'pipe', 'pipe'],
+    detached: true,
+  });
+  let failure: unknown;
+  const stop = (reason: unknown) => {
+    failure ??= reason;
+    killGroup(child.pid);
+  };
+  const watchers = watchLimits(options, program, stop);
+  const receive = (stream: 'stdout' | 'stderr') => (chunk: Buffer) => {
+    try {
+      watchers.count(chunk.length);
+      if (failure === undefined) options.onOutput?.(stream, chunk);
+    } catch (error) {
+      stop(error);
+    }
+  };
+  child.stdout?.on('data', receive('stdout'));
+  child.stderr?.on('data', receive('stderr'));
+  child.stdin?.on('error', () => {}); // a program may end without reading all of it
+  child.stdin?.end(options.stdin);
+  try {
+    const end = await new Promise<ProgramEnd>((resolve, reject) => {
+      child.on('error', error => reject(startError(program, error)));
+      child.on('close', (status, signal) =>
+        resolve({ status: status ?? undefined, signal: signal ?? undefined }),
+      );
+    });
+    if (failure !== undefined) throw failure;
+    return end;
+  } finally {
+    watchers.end();
+  }
+}
+
+function watchLimits(options: ProgramOptions, program: string, stop: (reason: unknown) => void) {
+  const { signal, limits } = options;
+  let received = 0;
+  const onAbort = () => stop(new BuildError('interrupted', 'interrupted', { cause: signal?.reason }));
+  signal?.addEventListener('abort', onAbort, { once: true });
+  const timer =
+    limits?.timeMs === undefined
+      ? undefined
+      : setTimeout(
+          () => stop(limitError(program, `takes longer than ${limits.timeMs} ms`)),
+          limits.timeMs,
+        ).unref();
+  return {
+    count(bytes: number) {
+      received += bytes;
+      const most = limits?.outputBytes;
+      if (most !== undefined && received > most) {
+        throw limitError(program, `writes more than ${most} bytes`);
+      }
+    },
+    end() {
+      signal?.removeEventListener('abort', onAbort);
+      clearTimeout(timer);
+    },
+  };
+}
+
+function limitError(program: string, what: string): BuildError {
+  return new BuildError('hostile', `${printable(program)} ${what}`);
+}
+
+function startError(program: string, error: Error): BuildError {
+  const name = printable(program);
+  if (errnoOf(error) === 'ENOENT') {
+    return new BuildError('not-found', `the program ${name} is not installed`, { cause: error });
+  }
+  if (errnoOf(error) === 'E2BIG') {
+    return new BuildError('sandbox', 'the command and its environment are larger than the kernel takes', {
+      cause: error,
+    });
+  }
+  return new BuildError('sandbox', `${name} cannot be started: ${messageOf(error)}`, { cause: error });
+}
+
+function killGroup(pid: number | undefined): void {
+  if (pid === undefined) return;
+  try {
+    process.kill(-pid, 'SIGKILL');
+  } catch {
+    // it has ended already
+  }
+}
+
+/** What a program wrote, for short answers; stdout and stderr apart. */
+export interface ProgramAnswer extends ProgramEnd {
+  readonly stdout: Buffer;
+  readonly stderr: Buffer;
+}
+
+/** {@link runProgram} with the output collected. @param options.limits outputBytes defaults to 16 MiB */
+export async function askProgram(
+  argv: readonly string[],
+  options: Omit<ProgramOptions, 'onOutput'> = {},
+): Promise<ProgramAnswer> {
+  const chunks = { stdout: [] as Buffer[], stderr: [] as Buffer[] };
+  const end = await runProgram(argv, {
+    ...options,
+    limits: { outputBytes: 16 << 20, ...options.limits },
+    onOutput: (stream, chunk) => chunks[stream].push(chunk),
+  });
+  return { ...end, stdout: Buffer.concat(chunks.stdout), stderr: Buffer.concat(chunks.stderr) };
+}

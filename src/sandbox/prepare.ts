@@ -1,0 +1,172 @@
+// What every rung does around a step: checks the request, generates files, makes mount points, opens what is to be
+// mounted, and takes it all away afterwards.
+import { closeSync, constants, mkdirSync, mkdtempSync, openSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { BuildError, errnoOf, messageOf, printable } from '../errors.ts';
+import { bindMount, unmount } from '../host/mount.ts';
+import { enterMountNamespace } from '../host/namespace.ts';
+import { hostResolvConf, hostsFile, resolvConf } from './files.ts';
+import { makeDirectory, openRoot, walkInRoot } from './in-root.ts';
+import type { SandboxMount, SandboxRequest } from './sandbox.ts';
+import { makeStubs } from './stubs.ts';
+
+const O_PATH = 0o10000000;
+/** MAX_ARG_STRLEN of the kernel: longest argument or variable, with its end mark. */
+const LONGEST_STRING = 128 << 10;
+/** What the kernel gives arguments and environment of a process whose stack may be 8 MiB. */
+const ALL_STRINGS = 2 << 20;
+
+/** A mount with its place resolved and its source held fast. */
+export interface PreparedMount {
+  readonly kind: SandboxMount['kind'];
+  /** A path in the private directory that shows the source (bind). */
+  readonly source: string | undefined;
+  /** Absolute, no symlink in it. */
+  readonly target: string;
+  readonly readonly: boolean;
+  readonly size: number | undefined;
+}
+
+export interface Prepared {
+  /** A directory of this run alone, mode 0700. */
+  readonly dir: string;
+  /** Parents before what is below them. */
+  readonly mounts: readonly PreparedMount[];
+  /** Takes away mount points and the private directory. Idempotent. */
+  remove(): void;
+}
+
+/** Directories that the kernel's own file systems are mounted on. */
+const kernelPoints = ['/proc', '/sys', '/dev'];
+
+/**
+ * Gets everything ready for a run.
+ * @throws BuildError `run`, `hostile` or `sandbox`
+ */
+export function prepareRun(request: SandboxRequest): Prepared {
+  checkSizes(request);
+  enterMountNamespace();
+  const dir = mkdtempSync(join(tmpdir(), 'slipway-run-'));
+  const held: string[] = [];
+  let stubs: ReturnType<typeof makeStubs> | undefined;
+  const remove = () => {
+    stubs?.remove();
+    stubs = undefined;
+    for (const path of held.splice(0)) unmount(path);
+    rmSync(dir, { recursive: true, force: true });
+  };
+  try {
+    const wanted = [...generatedMounts(request, dir), ...byDepth(request.mounts)];
+    const points = [
+      ...kernelPoints.map(path => ({ path, isFile: false })),
+      ...wanted.map(mount => ({ path: mount.target, isFile: mount.isFile === true })),
+    ];
+    stubs = makeStubs(request.rootfs, points);
+    const targets = stubs.resolved.slice(kernelPoints.length);
+    const mounts = wanted.map((mount, i) => hold(mount, checkTarget(targets[i] ?? '/', mount), dir, held));
+    ensureCwd(request, targets);
+    return { dir, mounts, remove };
+  } catch (error) {
+    remove();
+    throw error;
+  }
+}
+
+function generatedMounts(request: SandboxRequest, dir: string): readonly SandboxMount[] {
+  const files = {
+    '/etc/resolv.conf': resolvConf(hostResolvConf(), request.network),
+    '/etc/hosts': hostsFile(request),
+  };
+  return Object.entries(files).map(([target, text]) => {
+    const source = join(dir, target.replace('/etc/', ''));
+    writeFileSync(source, text, { mode: 0o644 });
+    return { kind: 'bind', source, target, readonly: true, isFile: true };
+  });
+}
+
+function byDepth(mounts: readonly SandboxMount[]): readonly SandboxMount[] {
+  const depth = (mount: SandboxMount) => mount.target.split('/').filter(Boolean).length;
+  return [...mounts].sort((a, b) => depth(a) - depth(b));
+}
+
+function checkTarget(target: string, mount: SandboxMount): string {
+  const top = kernelPoints.find(point => target === point || target.startsWith(`${point}/`));
+  const taken = target === '/' || target === '/dev' || (top !== undefined && top !== '/dev');
+  if (!taken) return target;
+  const name = printable(mount.target);
+  const where = target === mount.target ? '' : `, which is ${printable(target)} in the image`;
+  throw new BuildError('run', `nothing can be mounted on ${name}${where}`);
+}
+
+/**
+ * Opens the source once, without following a symlink at its end, and shows it in the private directory. Whatever is
+ * swapped behind its name afterwards, the runtime mounts what was checked.
+ */
+function hold(mount: SandboxMount, target: string, dir: string, held: string[]): PreparedMount {
+  const common = { kind: mount.kind, target, readonly: mount.readonly, size: mount.size };
+  if (mount.kind === 'tmpfs') return { ...common, source: undefined };
+  if (mount.source === undefined) throw new BuildError('internal', 'a bind mount needs a source');
+  const place = join(dir, `m${held.length}`);
+  if (mount.isFile) writeFileSync(place, '');
+  else mkdirSync(place);
+  const fd = openSource(mount.source, mount.isFile === true);
+  try {
+    bindMount(fd, place, { readonly: mount.readonly, nosuid: true, nodev: true });
+    held.push(place);
+  } catch (error) {
+    const name = printable(mount.source);
+    throw new BuildError('sandbox', `${name} cannot be mounted: ${messageOf(error)}`, { cause: error });
+  } finally {
+    closeSync(fd);
+  }
+  return { ...common, source: place };
+}
+
+function openSource(source: string, isFile: boolean): number {
+  try {
+    return openSync(source, O_PATH | constants.O_NOFOLLOW | (isFile ? 0 : constants.O_DIRECTORY));
+  } catch (error) {
+    const known = {
+      ENOENT: 'it does not exist',
+      ENOTDIR: 'it is no directory',
+      ELOOP: 'it is a symbolic link',
+    };
+    const why = known[errnoOf(error) as keyof typeof known] ?? messageOf(error);
+    throw new BuildError('sandbox', `${printable(source)} cannot be mounted: ${why}`, { cause: error });
+  }
+}
+
+/** The working directory is made when it is missing, and must not lead into /proc, whose links lead out of the root. */
+function ensureCwd(request: SandboxRequest, targets: readonly string[]): void {
+  const root = openRoot(request.rootfs);
+  const cwd = printable(request.cwd);
+  try {
+    const end = walkInRoot(root, Buffer.from(request.cwd).toString('latin1'), (fd, name, path, last) =>
+      targets.some(target => `/${path}`.startsWith(`${target}/`)) || fd === -1
+        ? 'directory'
+        : makeDirectory(fd, name, path, last),
+    );
+    if (end.kind !== 'directory') throw new BuildError('run', `the working directory ${cwd} is no directory`);
+    if (/^(proc|sys)(\/|$)/.test(end.path)) {
+      throw new BuildError('hostile', `the working directory ${cwd} is in /proc or /sys`);
+    }
+  } finally {
+    closeSync(root);
+  }
+}
+
+function checkSizes(request: SandboxRequest): void {
+  const strings = [...request.argv, ...request.env];
+  const longest = strings.reduce((most, text) => Math.max(most, Buffer.byteLength(text) + 1), 0);
+  const all = strings.reduce((sum, text) => sum + Buffer.byteLength(text) + 1 + 8, 0);
+  if (longest <= LONGEST_STRING && all <= ALL_STRINGS) return;
+  const [size, limit] = longest > LONGEST_STRING ? [longest, LONGEST_STRING] : [all, ALL_STRINGS];
+  throw new BuildError(
+    'run',
+    `the command and its environment are too large for the kernel (${size} > ${limit} bytes)`,
+    {
+      hint: 'put long scripts into a file and COPY it',
+    },
+  );
+}

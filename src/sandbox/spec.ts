@@ -1,0 +1,107 @@
+// A request as a runtime configuration (github.com/opencontainers/runtime-spec/blob/main/config.md). Pure.
+// Nothing of the image decides about it: annotations, hooks and the like are a fixed list here (it is empty).
+import { capabilityNames, defaultCapabilities, maskedPaths, readonlyPaths, shmSize } from './defaults.ts';
+import type { SandboxRequest } from './sandbox.ts';
+
+/** A mount in terms of the runtime. */
+export interface SpecMount {
+  readonly destination: string;
+  readonly type: string;
+  readonly source: string;
+  readonly options: readonly string[];
+}
+
+/** What the request leaves open and the machine decides. */
+export interface SpecInput {
+  /** Mounts of the request and generated files, sources prepared, parents before what is below them. */
+  readonly mounts: readonly SpecMount[];
+  /** Largest number of open files that may be asked for. */
+  readonly openFiles: number;
+  /** `/slipway-...`; undefined leaves cgroups to the runtime's default. */
+  readonly cgroupsPath?: string;
+  /** Whether the machine has the unified hierarchy alone (then the step gets a cgroup namespace). */
+  readonly cgroup2: boolean;
+  /** Whether access to devices is limited by a cgroup. When it is not, /dev holds what it holds and nothing can be added. */
+  readonly deviceCgroup: boolean;
+  readonly seccomp?: object;
+}
+
+/** The configuration as an object to be written as config.json. */
+export function runtimeSpec(request: SandboxRequest, input: SpecInput): object {
+  const insecure = request.security === 'insecure';
+  const capabilities = (insecure ? capabilityNames : defaultCapabilities).map(name => `CAP_${name}`);
+  const effective = request.uid === 0 ? capabilities : [];
+  return {
+    ociVersion: '1.0.2',
+    process: {
+      terminal: false,
+      user: {
+        uid: request.uid,
+        gid: request.gid,
+        umask: 0o022,
+        additionalGids: [...new Set([request.gid, ...request.groups])],
+      },
+      args: request.argv,
+      env: request.env,
+      cwd: request.cwd,
+      capabilities: { bounding: capabilities, effective, permitted: effective, inheritable: [], ambient: [] },
+      rlimits: [{ type: 'RLIMIT_NOFILE', soft: input.openFiles, hard: input.openFiles }],
+      noNewPrivileges: false,
+    },
+    root: { path: request.rootfs, readonly: false },
+    hostname: request.hostname,
+    mounts: [...kernelMounts(insecure), ...input.mounts],
+    annotations: {},
+    linux: {
+      ...(input.cgroupsPath === undefined ? {} : { cgroupsPath: input.cgroupsPath }),
+      namespaces: namespaces(request, input),
+      resources: input.deviceCgroup ? { devices: deviceRules(insecure) } : {},
+      maskedPaths: insecure ? [] : maskedPaths,
+      readonlyPaths: insecure ? [] : readonlyPaths,
+      ...(input.seccomp === undefined || insecure ? {} : { seccomp: input.seccomp }),
+    },
+  };
+}
+
+function namespaces(request: SandboxRequest, input: SpecInput): readonly { readonly type: string }[] {
+  const types = ['pid', 'ipc', 'uts', 'mount'];
+  if (request.network === 'none') types.push('network');
+  if (input.cgroup2) types.push('cgroup');
+  return types.map(type => ({ type }));
+}
+
+function kernelMounts(insecure: boolean): readonly SpecMount[] {
+  const guarded = ['nosuid', 'noexec', 'nodev'];
+  const dev = ['nosuid', 'strictatime', 'mode=755', 'size=65536k'];
+  const pts = ['nosuid', 'noexec', 'newinstance', 'ptmxmode=0666', 'mode=0620', 'gid=5'];
+  const access = insecure ? 'rw' : 'ro';
+  return [
+    { destination: '/proc', type: 'proc', source: 'proc', options: guarded },
+    { destination: '/dev', type: 'tmpfs', source: 'tmpfs', options: dev },
+    { destination: '/dev/pts', type: 'devpts', source: 'devpts', options: pts },
+    {
+      destination: '/dev/shm',
+      type: 'tmpfs',
+      source: 'shm',
+      options: [...guarded, 'mode=1777', `size=${shmSize}`],
+    },
+    { destination: '/dev/mqueue', type: 'mqueue', source: 'mqueue', options: guarded },
+    { destination: '/sys', type: 'sysfs', source: 'sysfs', options: [...guarded, access] },
+    {
+      destination: '/sys/fs/cgroup',
+      type: 'cgroup',
+      source: 'cgroup',
+      options: [...guarded, 'relatime', access],
+    },
+  ];
+}
+
+/** Everything may be made, only harmless devices may be opened (the runtime adds null, zero, tty and the like). */
+function deviceRules(insecure: boolean): readonly object[] {
+  if (insecure) return [{ allow: true, access: 'rwm' }];
+  return [
+    { allow: false, access: 'rwm' },
+    { allow: true, type: 'c', access: 'm' },
+    { allow: true, type: 'b', access: 'm' },
+  ];
+}

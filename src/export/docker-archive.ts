@@ -1,0 +1,49 @@
+// The archive that `docker load` reads: a whole OCI image layout, and manifest.json beside it for readers that know the
+// older format (https://github.com/moby/docker-image-spec), whose paths point into the same blobs.
+import { BuildError } from '../errors.ts';
+import { familiarReference, parseReference } from '../image/reference.ts';
+import { type ArchiveFile, blobName, writeArchive } from './archive.ts';
+import { openDestination } from './destination.ts';
+import { type ExportInput, namesOf } from './finished-image.ts';
+import { layoutFiles, receipt } from './oci.ts';
+import type { OutputSpec } from './output-spec.ts';
+import { type Packed, pack } from './pack.ts';
+import type { ExportTools, Receipt } from './tools.ts';
+
+/** @throws BuildError `output`, `usage`, `unsupported`, `interrupted`, and what packing the layers throws */
+export async function exportDockerArchive(
+  input: ExportInput,
+  spec: Extract<OutputSpec, { kind: 'docker' }>,
+  tools: ExportTools,
+  signal: AbortSignal,
+): Promise<Receipt> {
+  if (input.kind === 'index') {
+    throw new BuildError('unsupported', 'a docker archive holds one platform only', {
+      hint: 'use type=oci for several platforms',
+    });
+  }
+  await using destination = await openDestination(spec.dest, tools);
+  const settings = {
+    options: spec,
+    defaultCompression: 'uncompressed',
+    refuseForeignZstd: true,
+  } as const;
+  const packed = await pack(input, tools.layers, settings, signal);
+  const names = spec.names ?? namesOf(input);
+  const files: ArchiveFile[] = [
+    ...layoutFiles(packed, names),
+    { name: 'manifest.json', text: manifestJson(packed, names) },
+  ];
+  await writeArchive(files, destination, tools.store, signal);
+  return receipt(packed, destination.to);
+}
+
+function manifestJson(packed: Packed, names: readonly string[]): string {
+  const entries = packed.images.map(image => ({
+    Config: blobName(image.config.descriptor.digest),
+    // As docker writes it: null, not an empty list.
+    RepoTags: names.length > 0 ? names.map(name => familiarReference(parseReference(name))) : null,
+    Layers: image.layers.map(layer => blobName(layer.digest)),
+  }));
+  return JSON.stringify(entries);
+}

@@ -1,0 +1,145 @@
+// An image layout as a directory that other tools may be using: blobs first, index.json last, under a lock.
+import { lstatSync, readdirSync, readFileSync, rmSync, statSync } from 'node:fs';
+import { mkdir, open, rename, rm } from 'node:fs/promises';
+import { dirname, join } from 'node:path';
+import { BuildError, messageOf, printable } from '../errors.ts';
+import { waitForLock } from '../host/lock.ts';
+import { fsyncDir, temporaryName, writeFileAtomically } from '../host/temp.ts';
+import type { Descriptor } from '../image/descriptor.ts';
+import type { Digest } from '../image/digest.ts';
+import type { Store } from '../store/store.ts';
+import { BlobCheck, blobName, readBlob } from './archive.ts';
+import { outputFailure, removeEmpty } from './destination.ts';
+import { entryKeys, indexEntries, indexJson, layoutText } from './index-entries.ts';
+import { documentsOf, layersOf, type Packed } from './pack.ts';
+
+/**
+ * Adds the image to the layout at `dir`, which is made when it is not there. Entries of index.json with the same name
+ * (or none, when the image has none) are replaced, others stay. On failure the blobs that were added are removed.
+ * @throws BuildError `output`, `usage` when the directory holds something else, `interrupted`
+ */
+export async function writeLayoutDirectory(
+  dir: string,
+  packed: Packed,
+  names: readonly string[],
+  store: Store,
+  signal: AbortSignal,
+): Promise<void> {
+  const made: string[] = [];
+  let firstMade: string | undefined;
+  try {
+    firstMade = await mkdir(dir, { recursive: true });
+    using _lock = await waitForLock(dir, 'exclusive', signal);
+    const entries = existingEntries(dir);
+    for (const blob of layersOf(packed)) await addBlob(dir, blob, store, made, signal);
+    for (const { descriptor, bytes } of documentsOf(packed)) await addText(dir, descriptor, bytes, made);
+    await syncBlobs(dir, packed);
+    writeFileAtomically(join(dir, 'oci-layout'), layoutText, 0o644);
+    const kept = entries.filter(entry => !isReplaced(entry, names));
+    const index = indexJson([...kept, ...indexEntries(packed.root.descriptor, names)]);
+    writeFileAtomically(join(dir, 'index.json'), index, 0o644);
+  } catch (error) {
+    await undo(dir, made, firstMade);
+    if (signal.aborted) throw new BuildError('interrupted', 'the export was interrupted', { cause: error });
+    throw outputFailure(error, dir);
+  }
+}
+
+async function undo(dir: string, made: readonly string[], firstMade: string | undefined): Promise<void> {
+  for (const path of made) await rm(path, { force: true });
+  if (firstMade === undefined) return;
+  rmSync(join(dir, 'oci-layout'), { force: true });
+  for (const path of new Set(made.map(dirname))) await removeEmpty(path, firstMade);
+  await removeEmpty(dir, firstMade);
+}
+
+/** What index.json lists; nothing when the directory is empty. */
+function existingEntries(dir: string): unknown[] {
+  const path = join(dir, 'index.json');
+  if (!lstatSync(path, { throwIfNoEntry: false })) {
+    const foreign = readdirSync(dir).filter(name => name !== 'oci-layout' && name !== 'blobs');
+    if (foreign.length === 0) return [];
+    throw notLayout(dir, `it holds ${printable(foreign[0] ?? '')}`);
+  }
+  try {
+    const manifests = (JSON.parse(readFileSync(path, 'utf8')) as { manifests?: unknown } | null)?.manifests;
+    if (Array.isArray(manifests)) return manifests;
+  } catch (error) {
+    throw notLayout(dir, `its index.json cannot be read: ${messageOf(error)}`);
+  }
+  throw notLayout(dir, 'its index.json lists no manifests');
+}
+
+function notLayout(dir: string, why: string): BuildError {
+  return new BuildError('usage', `the directory ${printable(dir)} is no OCI image layout: ${why}`, {
+    hint: 'choose a new or empty directory',
+    facts: { path: dir },
+  });
+}
+
+function isReplaced(entry: unknown, names: readonly string[]): boolean {
+  const annotations = (entry as { annotations?: Record<string, unknown> } | null)?.annotations ?? {};
+  const name = annotations[entryKeys.name];
+  const tag = annotations[entryKeys.tag];
+  if (names.length === 0) return name === undefined && tag === undefined;
+  // A reader that looks for the tag alone must not find two.
+  const tags = names.map(full => full.slice(full.lastIndexOf(':') + 1));
+  return typeof name === 'string' ? names.includes(name) : typeof tag === 'string' && tags.includes(tag);
+}
+
+async function addBlob(
+  dir: string,
+  blob: Descriptor,
+  store: Store,
+  made: string[],
+  signal: AbortSignal,
+): Promise<void> {
+  if (isThere(dir, blob)) return;
+  await addFile(dir, blob.digest, made, async write => {
+    const check = new BlobCheck(blob);
+    for await (const chunk of readBlob(blob, store)) {
+      if (signal.aborted) throw signal.reason;
+      check.update(chunk);
+      await write(chunk);
+    }
+    check.end();
+  });
+}
+
+async function addText(dir: string, descriptor: Descriptor, text: string, made: string[]): Promise<void> {
+  if (isThere(dir, descriptor)) return;
+  await addFile(dir, descriptor.digest, made, write => write(Buffer.from(text)));
+}
+
+function isThere(dir: string, blob: Descriptor): boolean {
+  const stat = statSync(join(dir, blobName(blob.digest)), { throwIfNoEntry: false });
+  return stat?.isFile() === true && stat.size === blob.size;
+}
+
+async function addFile(
+  dir: string,
+  digest: Digest,
+  made: string[],
+  fill: (write: (bytes: Uint8Array) => Promise<void>) => Promise<void>,
+): Promise<void> {
+  const path = join(dir, blobName(digest));
+  await mkdir(dirname(path), { recursive: true });
+  const temporary = join(dirname(path), temporaryName('.tmp-'));
+  made.push(temporary);
+  const file = await open(temporary, 'wx', 0o644);
+  try {
+    await fill(bytes => file.writeFile(bytes));
+    await file.sync();
+  } finally {
+    await file.close();
+  }
+  await rename(temporary, path);
+  made.push(path);
+}
+
+async function syncBlobs(dir: string, packed: Packed): Promise<void> {
+  const all = [...layersOf(packed), ...documentsOf(packed).map(document => document.descriptor)];
+  for (const place of new Set(all.map(blob => dirname(join(dir, blobName(blob.digest)))))) {
+    await fsyncDir(place);
+  }
+}

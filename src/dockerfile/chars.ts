@@ -1,5 +1,6 @@
 // Character classes of the Dockerfile language. They are Go's, because the reference implementation is written in
 // it: JavaScript's `\s` and `trim` differ in U+0085 and U+FEFF.
+import { printable } from '../errors.ts';
 
 /** Go's unicode.IsSpace for one UTF-16 unit. */
 export function isSpace(char: string | undefined): boolean {
@@ -30,6 +31,11 @@ export function trimmed(text: string, from: number, to: number): { start: number
   while (start < end && isSpace(text[start])) start++;
   while (end > start && isSpace(text[end - 1])) end--;
   return { start, end };
+}
+
+/** A word for a message: in quotes, harmless and not too long. */
+export function quoted(text: string): string {
+  return `"${printable(text.length > 80 ? `${text.slice(0, 77)}...` : text)}"`;
 }
 
 /** `text` without white space at its ends. */

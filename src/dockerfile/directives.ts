@@ -1,8 +1,7 @@
 // Parser directives, the `# name=value` lines at the very top:
 // https://docs.docker.com/reference/dockerfile/#parser-directives
 import type { Diagnostic, SourceFile, SourceRange } from '../errors.ts';
-import { printable } from '../errors.ts';
-import { isSpace, trim } from './chars.ts';
+import { isSpace, quoted, trim } from './chars.ts';
 import type { Directives, Text } from './instructions.ts';
 import { didYouMean } from './suggest.ts';
 
@@ -74,6 +73,8 @@ export class DirectiveReader {
 
   #take(name: string, value: string, range: SourceRange): void {
     if (this.#seen.has(name)) {
+      // The search for directives behind a `#!` line takes the first of each and asks no more.
+      if (this.#afterShebang) return;
       this.#problem('duplicate-directive', `the ${name} directive may be given only once`, range);
       return;
     }
@@ -83,7 +84,7 @@ export class DirectiveReader {
     else if (this.#afterShebang) return;
     else if (value === '\\' || value === '`') this.#escape = value;
     else {
-      const message = `the escape character is either \\ or \`, not ${printable(value)}`;
+      const message = `the escape character is either \\ or \`, not ${quoted(value)}`;
       this.#problem('invalid-escape', message, range);
     }
   }
@@ -102,7 +103,6 @@ const CHECK_OPTIONS = ['skip', 'error', 'experimental'];
 export function parseCheck(value: string, range: SourceRange | undefined, problems: Diagnostic[]): Check {
   const found = { skip: [] as string[], skipAll: false, error: false, experimental: [] as string[] };
   for (const option of value.split(';')) {
-    if (trim(option) === '') continue;
     const equals = option.indexOf('=');
     const name = trim(equals === -1 ? option : option.slice(0, equals));
     const words = equals === -1 ? [] : option.slice(equals + 1).split(',');
@@ -122,7 +122,7 @@ function invalidOption(option: string, name: string, range: SourceRange | undefi
   return {
     severity: 'error',
     rule: 'invalid-check',
-    message: `invalid check option ${printable(trim(option))}`,
+    message: `invalid check option ${quoted(trim(option))}`,
     hint:
       didYouMean(name, CHECK_OPTIONS) ??
       'options are skip=RULE,RULE, skip=all, error=true, experimental=RULE',

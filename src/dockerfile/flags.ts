@@ -108,5 +108,9 @@ function refuseUnknown(reading: Reading, token: Token, name: string, known: stri
     known.length === 0 ? `${reading.name} has no flags` : `${reading.name} has --${known.join(', --')}`;
   if (near !== undefined) hint = near.replace('mean ', 'mean --');
   else if (others.length > 0) hint = `--${name} is a flag of ${others.join(' and ')}`;
-  refuse(reading, 'unknown-flag', `${reading.name} has no flag --${name}`, token, hint);
+  const message = `${reading.name} has no flag --${name}`;
+  // The reference implementation never looks at the flags of these two.
+  const severity = reading.name === 'ARG' || reading.name === 'STOPSIGNAL' ? 'warning' : 'error';
+  const range = reading.source.rangeOf(token);
+  reading.problems.push({ severity, rule: 'unknown-flag', message, hint, range });
 }

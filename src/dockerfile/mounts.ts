@@ -2,7 +2,7 @@
 // Values may hold variables, so here only keys are checked, and values that cannot change; resolve-mount.ts does the
 // rest once the variables are known.
 import type { Diagnostic, SourceRange } from '../errors.ts';
-import { printable } from '../errors.ts';
+import { quoted } from './chars.ts';
 import { csvFields } from './csv.ts';
 import type { MountFlag, Text } from './instructions.ts';
 import { didYouMean } from './suggest.ts';
@@ -152,7 +152,7 @@ export function misplacedKey(
 
 export function unknownType(value: string, range: SourceRange): Diagnostic {
   const hint = didYouMean(value, MOUNT_TYPES) ?? `types are ${MOUNT_TYPES.join(', ')}`;
-  return mountProblem('unknown-mount-type', `unknown mount type ${printable(value)}`, range, hint);
+  return mountProblem('unknown-mount-type', `unknown mount type ${quoted(value)}`, range, hint);
 }
 
 export function mountProblem(rule: string, message: string, range: SourceRange, hint?: string): Diagnostic {
@@ -162,7 +162,7 @@ export function mountProblem(rule: string, message: string, range: SourceRange, 
 function unknownKey(written: string, range: SourceRange): Diagnostic {
   const keys = Object.keys(KEYS);
   const hint = didYouMean(written, keys) ?? `keys are ${[...new Set(Object.values(KEYS))].join(', ')}`;
-  return mountProblem('unknown-mount-key', `a mount has no ${printable(written)}`, range, hint);
+  return mountProblem('unknown-mount-key', `a mount has no ${quoted(written)}`, range, hint);
 }
 
 function variableInFrom(range: SourceRange): Diagnostic {

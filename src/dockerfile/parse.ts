@@ -1,7 +1,7 @@
 // From a Dockerfile to its stages: https://docs.docker.com/reference/dockerfile/
 // What the user wrote wrong becomes diagnostics, as many as can be found at once.
 import type { Diagnostic, SourceFile, SourceRange } from '../errors.ts';
-import { printable } from '../errors.ts';
+import { quoted } from './chars.ts';
 import type {
   ArgInstruction,
   Directives,
@@ -12,7 +12,7 @@ import type {
   StageInstruction,
 } from './instructions.ts';
 import { readInstruction, readStoredTrigger } from './read-instruction.ts';
-import { type Scan, scan } from './scan.ts';
+import { type Scan, type ScannedInstruction, scan } from './scan.ts';
 
 /** After so many errors the rest of the file is not reported on. */
 export const MAX_ERRORS = 50;
@@ -23,6 +23,7 @@ export function parseDockerfile(file: SourceFile): Dockerfile {
   const { directives } = scanned;
   const problems: Diagnostic[] = [...scanned.diagnostics];
   const collector = new StageCollector(problems);
+  let previous: ScannedInstruction | undefined;
   for (const one of scanned.instructions) {
     if (collector.errors() > MAX_ERRORS) {
       const message = `more than ${MAX_ERRORS} errors: the rest of the file was not read`;
@@ -34,11 +35,15 @@ export function parseDockerfile(file: SourceFile): Dockerfile {
       break;
     }
     const instruction = readInstruction({ ...one, escape: directives.escape }, problems);
-    if (instruction === undefined) collector.skip(one.source.text);
-    else collector.add(instruction);
+    if (instruction === undefined) {
+      collector.skip(one.source.text);
+      explainGlued(problems, previous);
+    } else collector.add(instruction);
+    previous = one;
   }
   const { stages, globalArgs } = collector;
-  problems.push(...checkWhole(file, scanned, stages.length), ...checkSyntax(directives));
+  if (stages.length === 0 && !collector.saidNoStage) problems.push(...checkWhole(file, scanned));
+  problems.push(...checkSyntax(directives));
   return { file, directives, globalArgs, stages, diagnostics: inOrder(problems) };
 }
 
@@ -72,7 +77,8 @@ class StageCollector {
   readonly #problems: Diagnostic[];
   readonly globalArgs: ArgInstruction[] = [];
   readonly #stages: { from: FromInstruction; instructions: StageInstruction[] }[] = [];
-  #saidNoStage = false;
+  /** An instruction before the first FROM was reported. */
+  saidNoStage = false;
   /** A FROM that could not be read: what follows it is not outside of a stage. */
   #lostFrom = false;
   #errors = 0;
@@ -104,8 +110,8 @@ class StageCollector {
     if (instruction.kind === 'from') this.#stages.push({ from: instruction, instructions: [] });
     else if (stage !== undefined) stage.instructions.push(instruction);
     else if (instruction.kind === 'arg') this.globalArgs.push(instruction);
-    else if (!this.#lostFrom && !this.#saidNoStage) {
-      this.#saidNoStage = true;
+    else if (!this.#lostFrom && !this.saidNoStage) {
+      this.saidNoStage = true;
       const name = instruction.keyword.raw.toUpperCase();
       const message = `${name} stands before the first FROM, so it belongs to no build stage`;
       const hint = 'only ARG may stand before the first FROM';
@@ -119,19 +125,29 @@ class StageCollector {
   }
 }
 
-/** Errors that no single instruction shows. */
-function checkWhole(file: SourceFile, { instructions }: Scan, stages: number): Diagnostic[] {
+/** Why a file without stages has none, unless an error says so already. */
+function checkWhole(file: SourceFile, { instructions, diagnostics }: Scan): Diagnostic[] {
   const last = instructions.at(-1);
   if (last === undefined) {
+    if (diagnostics.some(isError)) return [];
     const message =
       file.text.trim() === '' ? 'the Dockerfile is empty' : 'the Dockerfile has no instructions';
     return [{ ...error('no-instructions', message, startOf(file)), hint: 'begin with FROM and an image' }];
   }
   const isFrom = (text: string) => /^from(\s|$)/i.test(text);
-  if (stages > 0 || instructions.some(({ source }) => isFrom(source.text))) return [];
+  if (instructions.some(({ source }) => isFrom(source.text))) return [];
   return [
     { ...error('no-stages', 'the Dockerfile has no FROM', last.range), hint: 'begin with FROM and an image' },
   ];
+}
+
+/** `RUN cat<<EOF` opens no heredoc, and then the body is read as instructions: says so at the first one. */
+function explainGlued(problems: Diagnostic[], previous: ScannedInstruction | undefined): void {
+  const last = problems.at(-1);
+  if (last?.rule !== 'unknown-instruction' || previous === undefined || previous.heredocs.length > 0) return;
+  if (!/[^\s<]<<-?["'\w]/.test(previous.source.text)) return;
+  const hint = 'if the line above should open a heredoc: << opens one only at the beginning of a word';
+  problems[problems.length - 1] = { ...last, hint };
 }
 
 /** Frontends whose language is the one read here, whatever registry they come from. */
@@ -141,7 +157,7 @@ const OWN_FRONTEND = /(^|\/)docker\/dockerfile(-upstream)?([:@]|$)/;
 function checkSyntax({ syntax }: Directives): Diagnostic[] {
   const image = syntax?.raw.split(' ')[0] ?? '';
   if (syntax === undefined || OWN_FRONTEND.test(image)) return [];
-  const message = `the frontend ${printable(image)} is not run: the file is read as an ordinary Dockerfile`;
+  const message = `the frontend ${quoted(image)} is not run: the file is read as an ordinary Dockerfile`;
   return [{ severity: 'warning', rule: 'foreign-frontend', message, range: syntax.range }];
 }
 

@@ -1,6 +1,5 @@
 // Readers of the instructions that hold a command: RUN, CMD, ENTRYPOINT, HEALTHCHECK, SHELL.
-import { printable } from '../errors.ts';
-import { isSpace, trimmed } from './chars.ts';
+import { isSpace, quoted, trimmed } from './chars.ts';
 import { csvFields } from './csv.ts';
 import { parseBoolean } from './directives.ts';
 import { parseDuration } from './durations.ts';
@@ -24,7 +23,7 @@ export function readRun(reading: Reading): RunInstruction | undefined {
   const flags = readFlags(reading);
   const command = readCommand(reading, reading.head.rest);
   if (command === undefined) return undefined;
-  if (command.form === 'shell' && command.line === '') return refuseEmpty(reading, 'RUN command');
+  if (isEmpty(command)) return refuseEmpty(reading, 'RUN command');
   const network = oneOf(reading, flags, 'network', ['default', 'none', 'host']);
   const security = oneOf(reading, flags, 'security', ['sandbox', 'insecure']);
   return {
@@ -77,7 +76,7 @@ export function readHealthcheck(reading: Reading): HealthcheckInstruction | unde
   }
   const flags = readFlags(reading);
   if (type !== 'CMD') {
-    const message = `unknown type ${printable(text.slice(word.start, word.end))} of HEALTHCHECK`;
+    const message = `unknown type ${quoted(text.slice(word.start, word.end))} of HEALTHCHECK`;
     return refuse(reading, 'unknown-healthcheck', message, word, `write ${usage}`);
   }
   return readHealthcheckCommand(reading, flags, command, usage);
@@ -91,7 +90,7 @@ function readHealthcheckCommand(
 ): HealthcheckInstruction | undefined {
   const command = readCommand(reading, place);
   if (command === undefined) return undefined;
-  if (command.form === 'shell' ? command.line === '' : command.argv.length === 0) {
+  if (isEmpty(command)) {
     return refuse(
       reading,
       'missing-argument',
@@ -115,6 +114,10 @@ function readHealthcheckCommand(
     ...(startInterval === undefined ? {} : { startInterval }),
     ...(retries === undefined ? {} : { retries }),
   };
+}
+
+function isEmpty(command: CommandForm): boolean {
+  return command.form === 'shell' ? command.line === '' : command.argv.length === 0;
 }
 
 /** An exec list, else the text as a line for the shell (also when it only looks like a list: then with a warning). */
@@ -161,13 +164,7 @@ function oneOf(reading: Reading, flags: Flags, name: string, values: readonly st
   if (value === undefined || values.includes(value.raw))
     return value === undefined ? undefined : toText(value);
   const hint = didYouMean(value.raw, values) ?? `values are ${values.join(', ')}`;
-  return refuse(
-    reading,
-    'invalid-flag-value',
-    `--${name} cannot be ${printable(value.raw)}`,
-    value.range,
-    hint,
-  );
+  return refuse(reading, 'invalid-flag-value', `--${name} cannot be ${quoted(value.raw)}`, value.range, hint);
 }
 
 /** `name[,required[=bool]]`, or `name=...` in place of the bare name. */
@@ -188,7 +185,7 @@ function isDevice(reading: Reading, value: FlagValue): boolean {
       continue;
     }
     const hint = 'write --device=NAME or --device=NAME,required';
-    refuse(reading, 'invalid-device', `unexpected ${printable(field)} in --device`, value.range, hint);
+    refuse(reading, 'invalid-device', `unexpected ${quoted(field)} in --device`, value.range, hint);
     return false;
   }
   return true;
@@ -203,7 +200,7 @@ function readDuration(reading: Reading, flags: Flags, name: string): number | un
   const duration = parseDuration(value.raw);
   if (duration === 0) return 0;
   if (duration === undefined) {
-    const message = `--${name} is a duration, not ${printable(value.raw)}`;
+    const message = `--${name} is a duration, not ${quoted(value.raw)}`;
     return refuse(
       reading,
       'invalid-duration',
@@ -221,6 +218,6 @@ function readRetries(reading: Reading, flags: Flags): number | undefined {
   if (value === undefined || value.raw === '') return undefined;
   const retries = /^[+-]?\d+$/.test(value.raw) ? Number(value.raw) : Number.NaN;
   if (retries >= 0 && retries <= 0x7fff_ffff) return retries === 0 ? 0 : retries;
-  const message = `--retries is a whole number from 0 on, not ${printable(value.raw)}`;
+  const message = `--retries is a whole number from 0 on, not ${quoted(value.raw)}`;
   return refuse(reading, 'invalid-retries', message, value.range);
 }

@@ -1,4 +1,5 @@
 // Readers of COPY and ADD.
+import { quoted } from './chars.ts';
 import { readFlags } from './flags.ts';
 import { heredocMark } from './heredocs.ts';
 import type { CopyInstruction, Heredoc, Text } from './instructions.ts';
@@ -8,6 +9,11 @@ import { readJsonList, splitBlanks, type Token } from './split.ts';
 
 export function readCopy(reading: Reading): CopyInstruction | undefined {
   const flags = readFlags(reading);
+  const from = flags.get('from');
+  if (from !== undefined && /\$[\p{L}\p{Nd}_{@*#?!$-]/u.test(from.raw)) {
+    const hint = 'give the image a name with FROM ... AS name, where variables work, and use that name';
+    refuse(reading, 'variable-in-from', 'expansion is not supported in --from', from.range, hint);
+  }
   const operands = readOperands(reading);
   if (operands === undefined) return undefined;
   const value = (name: string) => {
@@ -51,10 +57,20 @@ function readOperands(reading: Reading): Operands | undefined {
     const message = `the destination of ${name} cannot be a heredoc`;
     return refuse(reading, 'heredoc-destination', message, last, 'write the destination behind the heredocs');
   }
+  if (!areFileNames(reading)) return undefined;
   const sources = words
     .slice(0, -1)
     .map(word => (isJson ? undefined : heredocOf(reading, word)) ?? toText(reading, word));
   return { sources, dest: toText(reading, last) };
+}
+
+/** Refuses heredocs of which no file can be made: their word is the file's name. */
+function areFileNames(reading: Reading): boolean {
+  const wrong = reading.heredocs.find(({ name }) => name.includes('/') || name === '.' || name === '..');
+  if (wrong === undefined) return true;
+  const message = `the word of the heredoc is the name of a file, which ${quoted(wrong.name)} cannot be`;
+  refuse(reading, 'invalid-heredoc-name', message, undefined, 'put the directory into the destination');
+  return false;
 }
 
 function withRaw({ source }: Reading, span: { start: number; end: number }): Token {

@@ -1,6 +1,7 @@
 // From the text of one instruction to its value: the dispatch to the readers of each kind, and ONBUILD.
 import type { Diagnostic, SourceRange } from '../errors.ts';
-import { printable, unreachable } from '../errors.ts';
+import { unreachable } from '../errors.ts';
+import { quoted } from './chars.ts';
 import { readFlags } from './flags.ts';
 import type {
   Directives,
@@ -54,9 +55,7 @@ function unknownInstruction({ keyword }: Common, head: Head): Diagnostic {
   return {
     severity: 'error',
     rule: 'unknown-instruction',
-    message: isEmpty
-      ? 'an instruction is missing here'
-      : `unknown instruction ${printable(keyword.raw.slice(0, 60))}`,
+    message: isEmpty ? 'an instruction is missing here' : `unknown instruction ${quoted(keyword.raw)}`,
     hint:
       didYouMean(keyword.raw, KEYWORDS) ??
       'a line begins with an instruction such as RUN; one that goes on needs a continuation character at its end',

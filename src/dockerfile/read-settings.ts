@@ -1,7 +1,6 @@
 // Readers of the instructions that hold words, pairs or one value: FROM, ARG, ENV, LABEL, EXPOSE, VOLUME, USER,
 // WORKDIR, STOPSIGNAL, MAINTAINER.
-import { printable } from '../errors.ts';
-import { isBlank, trim } from './chars.ts';
+import { isBlank, quoted, trim } from './chars.ts';
 import { readFlags } from './flags.ts';
 import type {
   ArgInstruction,
@@ -28,7 +27,7 @@ export function readFrom(reading: Reading): FromInstruction | undefined {
   if (image === undefined)
     return refuse(reading, 'missing-argument', 'FROM needs an image', undefined, usage);
   if (asKeyword !== undefined && asKeyword.raw.toLowerCase() !== 'as') {
-    const message = `FROM takes an image and AS name, but not ${printable(asKeyword.raw)}`;
+    const message = `FROM takes an image and AS name, but not ${quoted(asKeyword.raw)}`;
     return refuse(reading, 'invalid-from', message, asKeyword.range, usage);
   }
   if (asKeyword !== undefined && as === undefined) {
@@ -42,7 +41,7 @@ export function readFrom(reading: Reading): FromInstruction | undefined {
   }
   if (extra !== undefined) return refuse(reading, 'invalid-from', 'FROM takes one name', extra.range, usage);
   if (as !== undefined && !STAGE_NAME.test(as.raw.toLowerCase())) {
-    const message = `invalid name for a stage: ${printable(as.raw)}`;
+    const message = `invalid name for a stage: ${quoted(as.raw)}`;
     const hint = 'a name begins with a letter and goes on with letters, digits, dots, dashes and underscores';
     return refuse(reading, 'invalid-stage-name', message, as.range, hint);
   }
@@ -103,7 +102,7 @@ function readLegacyPair(
   while (valueStart < end && isBlank(source.text[valueStart])) valueStart++;
   if (valueStart === end) {
     const message = `${name} needs a name and a value`;
-    return refuse(reading, 'missing-argument', message, first, `write ${name} ${printable(first.raw)}=value`);
+    return refuse(reading, 'missing-argument', message, first, `write ${name} name=value`);
   }
   const key = source.textOf({ start, end: keyEnd });
   const value = source.textOf({ start: valueStart, end });
@@ -111,7 +110,7 @@ function readLegacyPair(
 }
 
 function refuseBareWord(reading: Reading, word: Token): undefined {
-  const message = `${printable(word.raw)} has no =`;
+  const message = `${quoted(word.raw)} has no =`;
   const hint = `write name=value; a value with blanks in it needs quotes around it`;
   return refuse(reading, 'invalid-pair', message, word, hint);
 }

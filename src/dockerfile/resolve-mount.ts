@@ -2,7 +2,7 @@
 // https://docs.docker.com/reference/dockerfile/#run---mount
 import { posix } from 'node:path';
 import type { Diagnostic, SourceRange } from '../errors.ts';
-import { printable } from '../errors.ts';
+import { quoted } from './chars.ts';
 import { parseBoolean } from './directives.ts';
 import type { MountFlag } from './instructions.ts';
 import { misplacedKey, mountProblem, mountType, unknownType } from './mounts.ts';
@@ -135,7 +135,7 @@ class Resolver {
     const known = SHARING.find(mode => mode === sharing);
     if (known === undefined) {
       const hint = didYouMean(sharing, SHARING) ?? `modes are ${SHARING.join(', ')}`;
-      throw this.#error(`unknown sharing mode ${printable(sharing)}`, hint);
+      throw this.#error(`unknown sharing mode ${quoted(sharing)}`, hint);
     }
     return {
       type: 'cache',
@@ -219,7 +219,7 @@ class Resolver {
     const value = this.#values.get(key);
     if (value === undefined) return false;
     const parsed = parseBoolean(value);
-    if (parsed === undefined) throw this.#error(`${key} is true or false, not ${printable(value)}`);
+    if (parsed === undefined) throw this.#error(`${key} is true or false, not ${quoted(value)}`);
     return parsed;
   }
 
@@ -230,7 +230,7 @@ class Resolver {
     const parsed = digits.test(value) ? Number.parseInt(value, base) : Number.NaN;
     if (parsed <= 0xffff_ffff) return parsed;
     const kind = base === 8 ? 'an octal number such as 0755' : 'a number below 4294967296';
-    throw this.#error(`${key} is ${kind}, not ${printable(value)}`);
+    throw this.#error(`${key} is ${kind}, not ${quoted(value)}`);
   }
 
   #size(): { size?: number } {
@@ -238,7 +238,7 @@ class Resolver {
     if (value === undefined) return {};
     const size = parseSize(value);
     if (size === undefined)
-      throw this.#error(`invalid size ${printable(value)}`, 'write a number with a unit: 64m');
+      throw this.#error(`invalid size ${quoted(value)}`, 'write a number with a unit: 64m');
     return size === 0 ? {} : { size };
   }
 

@@ -1,8 +1,7 @@
 // From a file to the text of its instructions: physical lines, directives, comments, continuations, heredoc bodies.
 // https://docs.docker.com/reference/dockerfile/#format
 import type { Diagnostic, SourceFile, SourceRange } from '../errors.ts';
-import { printable } from '../errors.ts';
-import { isSpace, trim, trimmed } from './chars.ts';
+import { isSpace, quoted, trim, trimmed } from './chars.ts';
 import { DirectiveReader, parseCheck } from './directives.ts';
 import { type HeredocMark, heredocMarks, withoutLeadingTabs } from './heredocs.ts';
 import type { Directives, Heredoc } from './instructions.ts';
@@ -242,7 +241,7 @@ function findMark(text: string, mark: HeredocMark, from: number): { start: numbe
 }
 
 function unterminated(mark: HeredocMark, range: SourceRange, nearMiss: number | undefined): Diagnostic {
-  const name = printable(mark.name);
+  const name = quoted(mark.name);
   return {
     severity: 'error',
     rule: 'unterminated-heredoc',

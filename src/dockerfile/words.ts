@@ -168,7 +168,9 @@ class Lexer {
     for (;;) {
       const char = this.#text[this.#at];
       if (char === undefined) {
-        if (stop !== undefined) throw new WordError(`missing '${stop}' at the end of \${...}`);
+        if (stop === '/')
+          throw new WordError("missing '/' between pattern and replacement in ${name/pattern/replacement}");
+        if (stop === '}') throw new WordError("missing '}' at the end of ${...}");
         return out.finish();
       }
       if (char === stop) {

@@ -1,6 +1,6 @@
 // Reads the bytes of files, wherever they are, in pieces and with synchronous calls. For worker threads.
 import { closeSync, fstatSync, openSync, readSync } from 'node:fs';
-import { BuildError, errnoOf, printable } from '../errors.ts';
+import { BuildError, errnoOf, messageOf, printable } from '../errors.ts';
 import { type ContentSource, showPath } from '../tree/entry.ts';
 import { openInTree } from '../tree/resolve.ts';
 
@@ -57,29 +57,29 @@ type InTree = Extract<ContentSource, { kind: 'in-tree' }>;
 
 function readInTree(source: InTree, name: string, sink: (chunk: Uint8Array) => void): void {
   if (source.size === 0) return;
-  const fd = openSource(source, name);
+  let fd = -1;
   try {
+    fd = openInTree(source.root, source.path);
     if (!fstatSync(fd).isFile()) throw changed(name, 'is no regular file any more');
     readRange(fd, 0, source.size, name, sink);
+  } catch (error) {
+    throw unreadable(error, name);
   } finally {
-    closeSync(fd);
+    if (fd >= 0) closeSync(fd);
   }
 }
 
-function openSource(source: InTree, name: string): number {
-  try {
-    return openInTree(source.root, source.path);
-  } catch (error) {
-    const code = errnoOf(error);
-    if (code === 'ENOENT' || code === 'ENOTDIR' || code === 'ELOOP')
-      throw changed(name, 'was removed or replaced');
-    if (code === 'EACCES' || code === 'EPERM') {
-      throw new BuildError('context', `"${show(name)}" cannot be read: permission denied`, {
-        facts: { path: show(name), errno: code },
-      });
-    }
-    throw error;
+function unreadable(error: unknown, name: string): BuildError {
+  if (error instanceof BuildError) return error;
+  const errno = errnoOf(error);
+  if (errno === 'ENOENT' || errno === 'ENOTDIR' || errno === 'ELOOP') {
+    return changed(name, 'was removed or replaced');
   }
+  const why = errno === 'EACCES' || errno === 'EPERM' ? 'permission denied' : messageOf(error);
+  return new BuildError('context', `"${show(name)}" cannot be read: ${why}`, {
+    cause: error,
+    facts: { path: show(name), errno },
+  });
 }
 
 function readRange(

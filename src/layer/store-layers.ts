@@ -10,12 +10,14 @@ import { BuildError } from '../errors.ts';
 import type { Descriptor } from '../image/descriptor.ts';
 import { algorithmOf, type DiffId, type Digest, hexOf, isDigest } from '../image/digest.ts';
 import { compressionOf, layerMediaType } from '../image/media-type.ts';
+import { storeFailure } from '../store/failure.ts';
 import type { BlobSource, Store } from '../store/store.ts';
 import type { ContentSource, LayerInput } from '../tree/entry.ts';
 import { arrange } from './arrange.ts';
 import { cameWith, descriptorOf, FactsBook, type KnownBlob, type KnownTar } from './facts.ts';
 import { IndexStore, type PendingIndex } from './index-store.ts';
 import type { IndexedEntry } from './indexer.ts';
+import type { JobKind, JobOf, JobResults } from './jobs.ts';
 import type { LayerId, LayerIndex, Layers, Packing } from './layers.ts';
 import { packTar } from './pack.ts';
 import { type BytesPool, sharedPool } from './pool.ts';
@@ -90,7 +92,7 @@ class StoreLayers implements Layers {
       signal,
     );
     const tar = await this.#keepTar(signal, (path, index) =>
-      this.#pool.run({ kind: 'write', inputs, tar: path, index }, signal),
+      this.#run({ kind: 'write', inputs, tar: path, index }, signal),
     );
     return tar.diffId;
   }
@@ -148,7 +150,7 @@ class StoreLayers implements Layers {
       const tree = this.#treePath(id);
       if (tree === undefined) throw gone(id);
       const tar = await this.#keepTar(own, (path, index) =>
-        this.#pool.run(
+        this.#run(
           { kind: 'pack-tree', tree, tar: path, index, ...(clampSec === undefined ? {} : { clampSec }) },
           own,
         ),
@@ -181,6 +183,15 @@ class StoreLayers implements Layers {
       this.#packed(diffId, compression, level, own),
     );
     return descriptorOf(blob, layerMediaType(compression, format));
+  }
+
+  /** Contents name themselves when they cannot be read; what else fails in a job is the store's disk. */
+  async #run<K extends JobKind>(job: JobOf<K>, signal?: AbortSignal): Promise<JobResults[K]> {
+    try {
+      return await this.#pool.run(job, signal);
+    } catch (error) {
+      throw storeFailure(error, 'working on a layer', this.#store.root);
+    }
   }
 
   // Blobs
@@ -240,7 +251,7 @@ class StoreLayers implements Layers {
     return this.#work.run(`clamp ${clampSec} ${plain.diffId}`, signal, async own => {
       const file = this.#tarPath(plain.diffId);
       const tar = await this.#keepTar(own, (path, index) =>
-        this.#pool.run({ kind: 'clamp', file, tar: path, index, clampSec }, own),
+        this.#run({ kind: 'clamp', file, tar: path, index, clampSec }, own),
       );
       this.#facts.addTar(plain.diffId, String(clampSec), tar);
       return tar;
@@ -285,7 +296,7 @@ class StoreLayers implements Layers {
     await using ingest = wanted.tar ? await this.#store.blobs.ingest() : undefined;
     await using tree = wanted.tree ? await this.#store.trees.begin() : undefined;
     using index = this.#indexes.begin();
-    const { size } = await this.#pool.run(
+    const { size } = await this.#run(
       {
         kind: 'read',
         file,
@@ -363,7 +374,7 @@ class StoreLayers implements Layers {
     }
     await this.#work.run(`scan ${id}`, signal, async own => {
       using index = this.#indexes.begin();
-      await this.#pool.run({ kind: 'scan', tree, index: index.paths }, own);
+      await this.#run({ kind: 'scan', tree, index: index.paths }, own);
       index.keep(indexName(id));
     });
   }
@@ -392,7 +403,7 @@ class StoreLayers implements Layers {
       sparsePath: this.#indexes.sparsePath(name),
       hash: async contents => {
         await this.#makeReadable(contents, never);
-        return this.#pool.run({ kind: 'hash', contents });
+        return this.#run({ kind: 'hash', contents });
       },
       remember: digests => this.#indexes.rememberDigests(name, digests),
     });

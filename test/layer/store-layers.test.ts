@@ -1,0 +1,16 @@
+import { mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { openLayers } from '../../src/layer/store-layers.ts';
+import { openStore } from '../../src/store/open.ts';
+import { layersContract } from '../contracts/layers.ts';
+
+layersContract(
+  'layers on the store',
+  () => mkdtempSync(join(tmpdir(), 'slipway-layers-')),
+  async (root, source) => {
+    const store = await openStore(join(root));
+    return { store, layers: openLayers(store, source), close: () => store.close() };
+  },
+  root => rmSync(root, { recursive: true, force: true }),
+);

@@ -15,6 +15,11 @@ export interface FileTree {
   /** sha256 of the bytes of each regular file, in the order given; unchanged files are not read again. */
   contentDigests(entries: readonly Entry[]): Promise<readonly Digest[]>;
   /**
+   * Equal for entries that are names of one file, undefined for a file with one name. Absent: further names are entries
+   * of type `hardlink`.
+   */
+  linkGroup?(entry: Entry): string | undefined;
+  /**
    * Why a path that lookup does not find is hidden, if an ignore file hides it.
    * @returns the pattern and where it stands
    */

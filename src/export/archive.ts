@@ -1,7 +1,6 @@
 // The outer tar of image archives, written by tar-stream: the same content gives the same bytes.
 import { createHash, type Hash } from 'node:crypto';
 import { createReadStream } from 'node:fs';
-import type { Writable } from 'node:stream';
 import { pipeline } from 'node:stream/promises';
 import { type Pack, pack } from 'tar-stream';
 import { BuildError } from '../errors.ts';
@@ -41,6 +40,8 @@ export async function writeArchive(
     throw outputFailure(error, destination.to);
   }
 }
+
+type Sink = ReturnType<Pack['entry']>;
 
 const chunkBytes = 1024 * 1024;
 
@@ -109,7 +110,7 @@ async function addBlob(
   signal: AbortSignal,
 ): Promise<void> {
   const source = readBlob(blob, store);
-  let sink: Writable | undefined;
+  let sink: Sink | undefined;
   const written = settled(archive, done => {
     sink = archive.entry({ ...fixed, name, type: 'file', mode: 0o644, size: blob.size }, done);
   });
@@ -123,11 +124,11 @@ async function addBlob(
     if (!sink.write(chunk)) await drained(sink);
   }
   check.end();
-  sink.end();
+  sink.end(null);
   await written;
 }
 
-function drained(sink: Writable): Promise<void> {
+function drained(sink: Sink): Promise<void> {
   return new Promise((resolve, reject) => {
     const closed = () => reject(new Error('the archive was closed'));
     sink.once('close', closed);

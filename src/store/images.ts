@@ -20,8 +20,16 @@ const maxDepth = 4;
  * Reads an image whose manifest and config are in the store; layers may be elsewhere.
  * @throws BuildError `not-found` when the manifest is not here or the index has nothing for the platform
  */
-export async function readImage(store: Store, descriptor: Descriptor, platform: Platform, depth = 0): Promise<StoredImage> {
-  const document = parseManifest(await store.blobs.read(descriptor.digest, maxManifestBytes), descriptor.mediaType);
+export async function readImage(
+  store: Store,
+  descriptor: Descriptor,
+  platform: Platform,
+  depth = 0,
+): Promise<StoredImage> {
+  const document = parseManifest(
+    await store.blobs.read(descriptor.digest, maxManifestBytes),
+    descriptor.mediaType,
+  );
   if (document.kind === 'index') {
     if (depth >= maxDepth) throw new BuildError('integrity', 'an image index is nested too deeply');
     return readImage(store, bestMatch(document.manifests, platform), platform, depth + 1);
@@ -91,5 +99,7 @@ export async function listImages(store: Store): Promise<ListedImage[]> {
       if (!(error instanceof BuildError)) throw error;
     }
   }
-  return images.sort((a, b) => Date.parse(b.created ?? '') - Date.parse(a.created ?? '') || (a.name < b.name ? -1 : 1));
+  return images.sort(
+    (a, b) => Date.parse(b.created ?? '') - Date.parse(a.created ?? '') || (a.name < b.name ? -1 : 1),
+  );
 }

@@ -82,6 +82,11 @@ export class LmdbMeta implements Meta {
     }
   }
 
+  /** Reads everything. @throws an error of LMDB when a page is damaged */
+  readThrough(): void {
+    for (const { key, value } of this.#db.getRange({})) if (key === value) break;
+  }
+
   async close(): Promise<void> {
     try {
       await this.flush();

@@ -2,15 +2,7 @@
 //   slipway.json   the version of this layout         oci-layout, index.json, blobs/   readable by any OCI tool
 //   trees/         unpacked layers                    meta/                            LMDB
 //   ingest/, tmp/  what live processes have unfinished
-import {
-  type BigIntStats,
-  lstatSync,
-  readdirSync,
-  readFileSync,
-  renameSync,
-  type Stats,
-  statSync,
-} from 'node:fs';
+import { lstatSync, readdirSync, readFileSync, renameSync, type Stats, statSync } from 'node:fs';
 import { homedir } from 'node:os';
 import { isAbsolute, join, resolve } from 'node:path';
 import { BuildError, messageOf, printable } from '../errors.ts';
@@ -18,6 +10,7 @@ import { makePrivateDir, temporaryName, writeFileAtomically } from '../host/temp
 import { FileBlobStore } from './blob-store.ts';
 import { storeFailure } from './failure.ts';
 import { type LmdbMeta, openMeta } from './meta.ts';
+import { checkDatabase } from './meta-check.ts';
 import { MetaNames } from './names.ts';
 import { Session, sweepSessions } from './session.ts';
 import type { Store } from './store.ts';
@@ -167,23 +160,24 @@ function readIndex(root: string): unknown {
   }
 }
 
-/** A database that LMDB does not accept is put aside; names are found again in index.json, cache records are not. */
+/** A damaged database is put aside; names are found again in index.json, cache records are not. */
 function openMetaOrRenew(root: string, warn: (text: string) => void): { meta: LmdbMeta; isNew: boolean } {
   const path = join(root, 'meta');
-  const data: BigIntStats | undefined = statSync(join(path, 'data.mdb'), {
-    bigint: true,
-    throwIfNoEntry: false,
-  });
-  try {
-    return { meta: openMeta(path), isNew: data === undefined || data.size === 0n };
-  } catch (error) {
-    if (!/MDB_(INVALID|CORRUPTED|PAGE_NOTFOUND|VERSION_MISMATCH|PANIC)/.test(messageOf(error))) throw error;
-    const aside = join(root, temporaryName('meta-damaged-'));
-    renameSync(path, aside);
-    makePrivateDir(path);
-    warn(
-      `the store's database was damaged and has been moved to ${aside}; earlier builds are not remembered`,
-    );
-    return { meta: openMeta(path), isNew: true };
+  const state = checkDatabase(join(path, 'data.mdb'));
+  if (state !== 'damaged') {
+    try {
+      const meta = openMeta(path);
+      if (state === 'mended') meta.readThrough();
+      return { meta, isNew: state === 'absent' };
+    } catch (error) {
+      if (!/\bMDB_/.test(messageOf(error)) || /MDB_MAP_RESIZED|MDB_READERS_FULL/.test(messageOf(error))) {
+        throw error;
+      }
+    }
   }
+  const aside = join(root, temporaryName('meta-damaged-'));
+  renameSync(path, aside);
+  makePrivateDir(path);
+  warn(`the store's database was damaged and has been moved to ${aside}; earlier builds are not remembered`);
+  return { meta: openMeta(path), isNew: true };
 }

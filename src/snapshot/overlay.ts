@@ -1,12 +1,12 @@
 // Snapshots by the kernel's overlay file system: nothing is copied, what changes lands in the upper directory.
 // Needs a mount namespace (host/namespace.ts).
-import { chmodSync, chownSync, lstatSync, mkdirSync, rmSync } from 'node:fs';
+import { mkdirSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
 import { BuildError, messageOf } from '../errors.ts';
 import { unmount } from '../host/mount.ts';
 import { mountOverlay } from '../host/mount-overlay.ts';
-import { setMtime } from '../host/times.ts';
 import type { Snapshot, SnapshotDriver } from './driver.ts';
+import { likeBelow } from './overlay-format.ts';
 
 export interface OverlayDriverOptions {
   /** Marks are kept in user.overlay.*, for user namespaces. Default: trusted.overlay.*. */
@@ -53,17 +53,4 @@ function mountSnapshot(
       clean();
     },
   };
-}
-
-/** The root of an overlay shows what its uppermost directory is: mode, owner and time are taken from below. */
-export function likeBelow(upper: string, below: string | undefined): void {
-  if (below === undefined) {
-    chownSync(upper, 0, 0);
-    chmodSync(upper, 0o755);
-    return;
-  }
-  const stat = lstatSync(below, { bigint: true });
-  chownSync(upper, Number(stat.uid), Number(stat.gid));
-  chmodSync(upper, Number(stat.mode & 0o7777n));
-  setMtime(upper, stat.mtimeNs);
 }

@@ -1,0 +1,114 @@
+// What changed in a directory between two moments, found by metadata: every change of a file's content, attributes or
+// name count moves its change time (ctime), which no program can set. The result is written in overlay format.
+import { type BigIntStats, lstatSync, mkdirSync, readdirSync, renameSync } from 'node:fs';
+import { copyMetadata, type Turns } from './copy-tree.ts';
+import { child, makeWhiteout, ownXattrs } from './overlay-format.ts';
+
+/** What is remembered of a path. */
+interface Mark {
+  readonly isDirectory: boolean;
+  /** Of a directory: without its times of change, which its entries' changes move too. */
+  readonly state: string;
+}
+
+/** Path (latin1, '/' before each component; the root itself is not in it) to its mark. */
+export type Marks = ReadonlyMap<string, Mark>;
+
+/** Remembers a tree. Changes made within the file system's clock tick after this are not seen: wait before making any. */
+export async function markTree(root: Buffer, turns: Turns): Promise<Marks> {
+  const marks = new Map<string, Mark>();
+  await markDirectory(root, '', marks, turns);
+  return marks;
+}
+
+async function markDirectory(
+  root: Buffer,
+  path: string,
+  marks: Map<string, Mark>,
+  turns: Turns,
+): Promise<void> {
+  for (const name of readdirSync(at(root, path), { encoding: 'latin1' })) {
+    await turns.next();
+    const below = `${path}/${name}`;
+    const mark = markOf(at(root, below));
+    marks.set(below, mark);
+    if (mark.isDirectory) await markDirectory(root, below, marks, turns);
+  }
+}
+
+function at(root: Buffer, path: string): Buffer {
+  return Buffer.concat([root, Buffer.from(path, 'latin1')]);
+}
+
+function markOf(path: Buffer): Mark {
+  const stat = lstatSync(path, { bigint: true });
+  const common = [stat.ino, stat.mode, stat.uid, stat.gid, stat.mtimeNs];
+  if (!stat.isDirectory()) {
+    return { isDirectory: false, state: [...common, stat.ctimeNs, stat.size, stat.rdev].join(' ') };
+  }
+  const xattrs = [...ownXattrs(path)].map(([name, value]) => `${name}=${value.toString('base64')}`);
+  return { isDirectory: true, state: [...common, ...xattrs].join(' ') };
+}
+
+/**
+ * Moves what changed since `before` out of `root` into `upper`, as an overlay would have collected it.
+ * @param root is not to be used afterwards
+ */
+export async function moveChanges(root: Buffer, before: Marks, upper: Buffer, turns: Turns): Promise<void> {
+  const directories = new Map<string, BigIntStats>();
+  const changed: string[] = [];
+  const seen = new Set<string>();
+  await findChanges(root, '', before, { directories, changed, seen }, turns);
+  const made = new Set<string>(['']);
+  const ensure = (path: string) => {
+    if (made.has(path)) return;
+    ensure(parentOf(path));
+    mkdirSync(at(upper, path));
+    made.add(path);
+  };
+  for (const path of changed) {
+    ensure(parentOf(path));
+    if (directories.has(path)) ensure(path);
+    else renameSync(at(root, path), at(upper, path));
+  }
+  for (const path of before.keys()) {
+    if (seen.has(path) || !directories.has(parentOf(path))) continue;
+    ensure(parentOf(path));
+    makeWhiteout(at(upper, path));
+  }
+  // Deepest first, because filling a directory changes its time.
+  for (const path of [...made].sort().reverse()) {
+    const stat = directories.get(path);
+    if (stat !== undefined) copyMetadata(at(root, path), at(upper, path), stat);
+  }
+}
+
+interface Findings {
+  /** Directories as they were when they were found: moving things out changes their time. */
+  readonly directories: Map<string, BigIntStats>;
+  readonly changed: string[];
+  readonly seen: Set<string>;
+}
+
+async function findChanges(
+  root: Buffer,
+  path: string,
+  before: Marks,
+  findings: Findings,
+  turns: Turns,
+): Promise<void> {
+  findings.directories.set(path, lstatSync(at(root, path), { bigint: true }));
+  for (const name of readdirSync(at(root, path), { encoding: 'latin1' })) {
+    await turns.next();
+    const below = `${path}/${name}`;
+    const mark = markOf(child(at(root, path), Buffer.from(name, 'latin1')));
+    findings.seen.add(below);
+    if (before.get(below)?.state !== mark.state) findings.changed.push(below);
+    // A directory that took the place of something else is new with everything in it; names that are gone are whiteouts.
+    if (mark.isDirectory) await findChanges(root, below, before, findings, turns);
+  }
+}
+
+function parentOf(path: string): string {
+  return path.slice(0, path.lastIndexOf('/'));
+}

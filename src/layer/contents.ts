@@ -1,18 +1,22 @@
 // Reads the bytes of files, wherever they are, in pieces and with synchronous calls. For worker threads.
-import { closeSync, fstatSync, openSync, readSync } from 'node:fs';
+import { closeSync, constants, fstatSync, openSync, readSync } from 'node:fs';
 import { BuildError, errnoOf, messageOf, printable } from '../errors.ts';
-import { type ContentSource, showPath } from '../tree/entry.ts';
-import { openInTree } from '../tree/resolve.ts';
+import { openFlags, orThrow } from '../host/fs-calls.ts';
+import { type BytePath, type ContentSource, showPath } from '../tree/entry.ts';
+import { openRoot, tryOpenLiteral } from '../tree/resolve.ts';
 
 const chunkBytes = 1024 * 1024;
 
 /** One per thread; a chunk is valid until the next is read. */
 let buffer: Buffer | undefined;
 
-/** Files of layers that are opened over and over: reading 10,000 files out of one tar opens it once. */
+/**
+ * Holds on to the file and the directory that it read from last: reading 10,000 files out of one tar, or one tree, opens
+ * it once.
+ */
 export class ContentReader {
-  #openPath: string | undefined;
-  #openFd = -1;
+  #file: Held | undefined;
+  #root: Held | undefined;
 
   /**
    * Gives exactly the announced bytes, in chunks that are valid during the call.
@@ -25,47 +29,62 @@ export class ContentReader {
         if (source.bytes.length > 0) sink(source.bytes);
         return;
       case 'range':
-        readRange(this.#shared(source.file), source.offset, source.size, name, sink);
+        this.#file = held(this.#file, source.file, path => openSync(path, 'r'));
+        readRange(this.#file.fd, source.offset, source.size, name, sink);
         return;
       case 'in-tree':
-        readInTree(source, name, sink);
+        if (source.size > 0) this.#readInTree(source, name, sink);
         return;
     }
   }
 
   close(): void {
-    if (this.#openPath !== undefined) closeSync(this.#openFd);
-    this.#openPath = undefined;
+    for (const { fd } of [this.#file, this.#root].filter(h => h !== undefined)) closeSync(fd);
+    this.#file = undefined;
+    this.#root = undefined;
   }
 
-  #shared(path: string): number {
-    if (this.#openPath !== path) {
-      this.close();
-      this.#openFd = openSync(path, 'r');
-      this.#openPath = path;
+  #readInTree(source: InTree, name: string, sink: (chunk: Uint8Array) => void): void {
+    let fd = -1;
+    try {
+      this.#root = held(this.#root, source.root, openRoot);
+      fd = openRegular(this.#root.fd, source.path, name);
+      readRange(fd, 0, source.size, name, sink);
+    } catch (error) {
+      throw unreadable(error, name);
+    } finally {
+      if (fd >= 0) closeSync(fd);
     }
-    return this.#openFd;
   }
 }
 
-/** How many bytes a source has. */
-export function sizeOf(source: ContentSource): number {
-  return source.kind === 'bytes' ? source.bytes.length : source.size;
+interface Held {
+  readonly path: string;
+  readonly fd: number;
+}
+
+function held(before: Held | undefined, path: string, open: (path: string) => number): Held {
+  if (before?.path === path) return before;
+  const fd = open(path);
+  if (before) closeSync(before.fd);
+  return { path, fd };
 }
 
 type InTree = Extract<ContentSource, { kind: 'in-tree' }>;
 
-function readInTree(source: InTree, name: string, sink: (chunk: Uint8Array) => void): void {
-  if (source.size === 0) return;
-  let fd = -1;
+/** Looks before it opens, because opening a device or a fifo may do something. */
+function openRegular(rootFd: number, path: BytePath, name: string): number {
+  const seen = orThrow(
+    tryOpenLiteral(rootFd, path, openFlags.path | constants.O_NOFOLLOW),
+    'open',
+    showPath(path),
+  );
   try {
-    fd = openInTree(source.root, source.path);
-    if (!fstatSync(fd).isFile()) throw changed(name, 'is no regular file any more');
-    readRange(fd, 0, source.size, name, sink);
-  } catch (error) {
-    throw unreadable(error, name);
+    if (!fstatSync(seen).isFile()) throw changed(name, 'was replaced');
+    // /proc/self/fd leads to the very file that was looked at.
+    return openSync(`/proc/self/fd/${seen}`, 'r');
   } finally {
-    if (fd >= 0) closeSync(fd);
+    closeSync(seen);
   }
 }
 

@@ -1,10 +1,11 @@
 // Makes the list of entries of a layer out of its tar: markers become whiteouts and opaque flags, and of names that
 // occur twice the last counts, as it does when the tar is unpacked.
+import { tarMarker } from '../archive/marker.ts';
 import type { TarEntry, TarHandler } from '../archive/tar-reader.ts';
 import type { Digest } from '../image/digest.ts';
 import type { BytePath, LayerEntry } from '../tree/entry.ts';
 import { impliedDirectory } from './view.ts';
-import { readMarker } from './whiteout.ts';
+import { joinPath } from './whiteout.ts';
 
 /** An entry and where its bytes are. */
 export interface IndexedEntry {
@@ -54,10 +55,10 @@ export class Indexer implements TarHandler {
 
   entry(entry: TarEntry, dataOffset: number): void {
     this.#current = undefined;
-    const marker = readMarker(entry.path);
+    const marker = tarMarker(entry.path);
     if (marker) {
-      if (marker.kind === 'whiteout') this.#whiteouts.add(marker.path);
-      else if (marker.kind === 'opaque') this.#opaque.add(marker.path);
+      if (marker.kind === 'whiteout') this.#whiteouts.add(joinPath(marker.parent, marker.name));
+      else if (marker.kind === 'opaque') this.#opaque.add(marker.parent);
       return;
     }
     const isSparse = entry.type === 'file' && dataOffset < 0 && entry.size > 0;

@@ -2,7 +2,7 @@
 // with the first job and keep the process alive only while they have one.
 import { availableParallelism } from 'node:os';
 import { Worker } from 'node:worker_threads';
-import { BuildError, type ErrorCode } from '../errors.ts';
+import { BuildError, type ErrorCode, messageOf } from '../errors.ts';
 import type { Answer, Job, JobKind, JobOf, JobResults, PlainError } from './jobs.ts';
 
 const maxThreads = 4;
@@ -84,7 +84,8 @@ export class BytesPool {
   }
 
   #start(): Thread {
-    const worker = new Worker(entryFile, { name: 'slipway-bytes' });
+    // The program's own flags are none of a worker's business, and some (--input-type) it does not accept.
+    const worker = new Worker(entryFile, { name: 'slipway-bytes', execArgv: [] });
     const thread: Thread = { worker, task: undefined };
     worker.unref();
     worker.on('message', (answer: Answer) => {
@@ -108,7 +109,8 @@ export class BytesPool {
 
   #lost(thread: Thread, cause: unknown): void {
     if (!this.#threads.delete(thread)) return;
-    thread.task?.reject(new BuildError('internal', 'a worker thread ended unexpectedly', { cause }));
+    const why = cause === undefined ? '' : `: ${messageOf(cause)}`;
+    thread.task?.reject(new BuildError('internal', `a worker thread ended unexpectedly${why}`, { cause }));
     thread.task = undefined;
     this.#next();
   }

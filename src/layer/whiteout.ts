@@ -1,56 +1,10 @@
 // Whiteouts (OCI image-spec, layer.md#whiteouts): how a layer says that something of the layers below is gone. In a tar
-// they are empty files with telling names; in a LayerIndex they are entries of type `whiteout` and the flag `opaque`.
+// they are empty files with telling names (archive/marker.ts reads them); in a LayerIndex they are entries of type `whiteout` and the flag `opaque`.
 import { BuildError, printable } from '../errors.ts';
 import { type BytePath, showPath } from '../tree/entry.ts';
 
 const prefix = '.wh.';
 const opaqueName = '.wh..wh..opq';
-/** What aufs kept for itself (`.wh..wh.plnk`, ...): docker and containerd skip it when they unpack. */
-const privatePrefix = '.wh..wh.';
-
-/** What the name of a tar entry means. */
-export type Marker =
-  /** `path` of the layers below is gone. */
-  | { readonly kind: 'whiteout'; readonly path: BytePath }
-  /** Everything that the layers below have in the directory `path` is gone. */
-  | { readonly kind: 'opaque'; readonly path: BytePath }
-  /** Bookkeeping of an old storage driver, to be skipped. */
-  | { readonly kind: 'private' };
-
-/**
- * @returns undefined for an ordinary name
- * @throws BuildError `hostile` for a marker that names nothing, `.` or `..`, or one that is used as a directory
- */
-export function readMarker(path: BytePath): Marker | undefined {
-  if (!path.includes(prefix)) return undefined;
-  const slash = path.lastIndexOf('/');
-  const parent = slash < 0 ? '' : path.slice(0, slash);
-  const name = path.slice(slash + 1);
-  if (parent.split('/').some(component => component.startsWith(prefix) && !isPrivate(component))) {
-    throw malformed(path, 'a whiteout is used as a directory');
-  }
-  if (parent.split('/').some(isPrivate)) return { kind: 'private' };
-  if (!name.startsWith(prefix)) return undefined;
-  if (name === opaqueName) return { kind: 'opaque', path: parent as BytePath };
-  if (isPrivate(name)) return { kind: 'private' };
-  const hidden = name.slice(prefix.length);
-  if (hidden === '' || hidden === '.' || hidden === '..') {
-    throw malformed(path, 'a whiteout must name a file beside it');
-  }
-  return { kind: 'whiteout', path: joinPath(parent, hidden) };
-}
-
-function isPrivate(component: string): boolean {
-  return component.startsWith(privatePrefix);
-}
-
-function malformed(path: string, why: string): BuildError {
-  const shown = printable(showPath(path));
-  return new BuildError('hostile', `the layer has a malformed whiteout "${shown}": ${why}`, {
-    facts: { path: shown },
-  });
-}
-
 /** The name in a tar that says that `path` is gone: `a/.wh.b` for `a/b`. */
 export function whiteoutPath(path: BytePath): BytePath {
   const slash = path.lastIndexOf('/') + 1;

@@ -5,12 +5,11 @@ import { openLayers } from '../../src/layer/store-layers.ts';
 import { openStore } from '../../src/store/open.ts';
 import { layersContract } from '../contracts/layers.ts';
 
-layersContract(
-  'layers on the store',
-  () => mkdtempSync(join(tmpdir(), 'slipway-layers-')),
-  async (root, source) => {
-    const store = await openStore(join(root));
+layersContract('layers on the store', {
+  makeRoot: () => mkdtempSync(join(tmpdir(), 'slipway-layers-')),
+  async open(root, source) {
+    const store = await openStore(root);
     return { store, layers: openLayers(store, source), close: () => store.close() };
   },
-  root => rmSync(root, { recursive: true, force: true }),
-);
+  removeRoot: root => rmSync(root, { recursive: true, force: true }),
+});

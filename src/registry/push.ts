@@ -10,6 +10,8 @@ import type { Reference } from '../image/reference.ts';
 import type { Endpoint, Endpoints } from './endpoints.ts';
 import { type Delivery, type PushBlob, uploadBlob } from './upload.ts';
 
+export type { PushBlob };
+
 /** A manifest or index as it is to be stored. */
 export interface PushDocument {
   readonly mediaType: string;

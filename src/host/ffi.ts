@@ -12,6 +12,8 @@ interface Koffi {
 
 let koffi: Koffi | undefined;
 let library: { func(prototype: string): CFunction } | undefined;
+const declared = new Map<string, CFunction>();
+const declared = new Map<string, CFunction>();
 
 /** An error with the shape of node's system errors, so that `errnoOf` works on it. */
 export class SystemError extends Error {
@@ -32,14 +34,18 @@ export class SystemError extends Error {
 }
 
 /**
- * A function of the C library.
+ * A function of the C library; the same prototype gives the same function.
  * @param prototype as in C: `int mknod(const char *path, uint mode, ulong dev)`
- * @returns the function; where it returns a negative number {@link check} turns errno into an error
+ * @returns the function, made once per prototype; where it returns a negative number {@link check} turns errno into an error
  */
 export function declareC(prototype: string): CFunction {
+  const known = declared.get(prototype);
+  if (known) return known;
   koffi ??= createRequire(import.meta.url)('koffi') as Koffi;
   library ??= koffi.load(null);
-  return library.func(prototype);
+  const made = library.func(prototype);
+  declared.set(prototype, made);
+  return made;
 }
 
 /** errno of the last call on this thread. */

@@ -2,14 +2,10 @@
 // symlink (openat2(2)), symlinks are read and walked here, so nothing outside can be reached or changed.
 import { chmodSync, closeSync, constants, lstatSync, mkdirSync, openSync, readlinkSync } from 'node:fs';
 import { BuildError, errnoOf, printable } from '../errors.ts';
-import { check, declareC } from '../host/ffi.ts';
+import { constants as osConstants } from '../host/errno.ts';
+import { openFlags, orThrow, resolveFlags, tryOpenAt2 } from '../host/fs-calls.ts';
 
-const NR_OPENAT2 = 437;
-const O_PATH = 0o10000000;
-const O_CLOEXEC = 0o2000000;
-const RESOLVE_NO_MAGICLINKS = 2n;
-const RESOLVE_NO_SYMLINKS = 4n;
-const RESOLVE_BENEATH = 8n;
+const O_PATH = openFlags.path;
 const MOST_LINKS = 40;
 
 /** A directory held open, to be closed. */
@@ -23,20 +19,11 @@ export function openRoot(path: string): number {
  * @throws SystemError ENOENT, ENOTDIR, or ELOOP for a symlink on the way
  */
 export function openLiteral(root: number, path: string): number {
-  const how = Buffer.alloc(24);
-  how.writeBigUInt64LE(BigInt(O_PATH | O_CLOEXEC | constants.O_NOFOLLOW), 0);
-  how.writeBigUInt64LE(RESOLVE_NO_SYMLINKS | RESOLVE_NO_MAGICLINKS | RESOLVE_BENEATH, 16);
-  const open = declareC('long syscall(long nr, int dir, const void *path, const void *how, size_t size)');
-  const name = Buffer.from(`${path === '' ? '.' : path}\0`, 'latin1');
-  // EAGAIN: a rename somewhere made the kernel unsure; it asks to try again.
+  const resolve = resolveFlags.noSymlinks | resolveFlags.noMagicLinks | resolveFlags.beneath;
+  // EAGAIN: something in the tree was renamed meanwhile and the kernel is not sure; it asks to try again.
   for (let attempt = 0; ; attempt++) {
-    const fd = open(NR_OPENAT2, root, name, how, how.length);
-    if (fd >= 0) return fd;
-    try {
-      check(fd, 'openat2', path);
-    } catch (error) {
-      if (errnoOf(error) !== 'EAGAIN' || attempt === 100) throw error;
-    }
+    const fd = tryOpenAt2(root, path, O_PATH | constants.O_NOFOLLOW, 0, resolve);
+    if (fd !== -osConstants.EAGAIN || attempt === 100) return orThrow(fd, 'openat2', path);
   }
 }
 

@@ -16,7 +16,7 @@ import {
   unlinkSync,
 } from 'node:fs';
 import { setImmediate } from 'node:timers/promises';
-import { check, declareC } from '../host/ffi.ts';
+import { cwdFd, orThrow, tryMknodAt } from '../host/fs-calls.ts';
 import { setMtime } from '../host/times.ts';
 import { removeXattr, writeXattr } from '../host/xattr.ts';
 import { child, isOpaque, isWhiteout, ownXattrs, statIfThere } from './overlay-format.ts';
@@ -91,12 +91,11 @@ function createEntry(from: Buffer, to: Buffer, stat: BigIntStats): void {
   } else if (stat.isSymbolicLink()) {
     symlinkSync(readlinkSync(from, { encoding: 'buffer' }), to);
   } else {
-    const mknod = declareC('int mknod(const void *path, uint mode, ulong device)');
-    check(
-      mknod(Buffer.concat([to, Buffer.alloc(1)]), Number(stat.mode), Number(stat.rdev)),
-      'mknod',
-      String(to),
-    );
+    const device = Number(stat.rdev);
+    const major = (device >> 8) & 0xfff;
+    const minor = (device & 0xff) + Math.floor(device / 2 ** 20) * 256;
+    const made = tryMknodAt(cwdFd, to.toString('latin1'), Number(stat.mode), major, minor);
+    orThrow(made, 'mknod', to.toString());
   }
 }
 

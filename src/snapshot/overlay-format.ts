@@ -2,7 +2,7 @@
 // 0:0 hides a name of the layers below, the attribute trusted.overlay.opaque hides everything that a directory has below.
 // (user.overlay.opaque says nothing here: a step may set it on what it likes.)
 import { type BigIntStats, chmodSync, chownSync, lstatSync, type Stats } from 'node:fs';
-import { check, declareC } from '../host/ffi.ts';
+import { cwdFd, orThrow, tryMknodAt } from '../host/fs-calls.ts';
 import { setMtime } from '../host/times.ts';
 import { readXattr, readXattrs } from '../host/xattr.ts';
 
@@ -29,8 +29,7 @@ export function isOpaque(dir: Buffer): boolean {
 
 /** Makes a whiteout. @throws SystemError */
 export function makeWhiteout(path: Buffer): void {
-  const mknod = declareC('int mknod(const void *path, uint mode, ulong device)');
-  check(mknod(Buffer.concat([path, Buffer.alloc(1)]), S_IFCHR, 0), 'mknod', path.toString());
+  orThrow(tryMknodAt(cwdFd, path.toString('latin1'), S_IFCHR, 0, 0), 'mknod', path.toString());
 }
 
 /** Attributes without the ones that the overlay file system keeps for itself. */

@@ -1,30 +1,66 @@
-// Which ways to make a snapshot work here, found by really mounting one.
-import { mkdirSync, mkdtempSync, rmSync } from 'node:fs';
+// Which snapshots work here: the kernel's overlay where it lets itself be mounted on the store's file system, else copies.
+import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { messageOf } from '../errors.ts';
 import { enterMountNamespace } from '../host/namespace.ts';
+import { copyingDriver } from './copying.ts';
+import type { SnapshotDriver } from './driver.ts';
 import { overlayDriver } from './overlay.ts';
 
-export interface DriverReport {
-  readonly description: string;
-  readonly works: boolean;
-  /** Why not, one sentence. */
+export interface SnapshotChoice {
+  readonly driver: SnapshotDriver;
+  /** Why overlay was not taken; undefined when it was. */
   readonly reason?: string;
 }
 
-/** @param dir a private directory on the store's file system */
-export async function describeSnapshots(dir: string): Promise<readonly DriverReport[]> {
-  const description = 'kernel overlay';
-  const trial = mkdtempSync(join(dir, 'trial-'));
+/**
+ * Really mounts an overlay of two layers once.
+ * @param dir an existing directory on the file system that snapshots will be on
+ */
+export async function chooseSnapshots(dir: string): Promise<SnapshotChoice> {
+  const driver = overlayDriver();
   try {
-    for (const name of ['lower', 'upper']) mkdirSync(join(trial, name));
     enterMountNamespace();
-    const snapshot = await overlayDriver().mount([join(trial, 'lower')], join(trial, 'upper'), trial);
-    await snapshot.close();
-    return [{ description, works: true }];
+    await tryOverlay(driver, dir);
+    return { driver };
   } catch (error) {
-    return [{ description, works: false, reason: messageOf(error) }];
-  } finally {
-    rmSync(trial, { recursive: true, force: true });
+    return { driver: copyingDriver(), reason: messageOf(error) };
   }
+}
+
+async function tryOverlay(driver: SnapshotDriver, dir: string): Promise<void> {
+  const place = mkdtempSync(join(dir, 'trial-'));
+  const make = (name: string) => {
+    const path = join(place, name);
+    mkdirSync(path);
+    return path;
+  };
+  try {
+    const lower = make('lower');
+    writeFileSync(join(lower, 'file'), '');
+    const snapshot = await driver.mount([lower, make('upperlayer')], make('upper'), make('scratch'));
+    try {
+      rmSync(join(snapshot.root, 'file'));
+      mkdirSync(join(snapshot.root, 'file'));
+    } finally {
+      await snapshot.close();
+    }
+  } finally {
+    rmSync(place, { recursive: true, force: true });
+  }
+}
+
+/** What came of a kind of snapshot on this machine. */
+export interface SnapshotReport {
+  readonly description: string;
+  readonly works: boolean;
+  /** Why it does not work. */
+  readonly reason?: string;
+}
+
+/** All kinds of snapshots with what came of trying them now, best first. @param dir as for {@link chooseSnapshots} */
+export async function describeSnapshots(dir: string): Promise<readonly SnapshotReport[]> {
+  const { reason } = await chooseSnapshots(dir);
+  const overlay = { description: 'kernel overlay', works: reason === undefined };
+  return [reason === undefined ? overlay : { ...overlay, reason }, { description: 'copies', works: true }];
 }

@@ -13,7 +13,6 @@ interface Koffi {
 let koffi: Koffi | undefined;
 let library: { func(prototype: string): CFunction } | undefined;
 const declared = new Map<string, CFunction>();
-const declared = new Map<string, CFunction>();
 
 /** An error with the shape of node's system errors, so that `errnoOf` works on it. */
 export class SystemError extends Error {
@@ -34,7 +33,7 @@ export class SystemError extends Error {
 }
 
 /**
- * A function of the C library; the same prototype gives the same function.
+ * A function of the C library.
  * @param prototype as in C: `int mknod(const char *path, uint mode, ulong dev)`
  * @returns the function, made once per prototype; where it returns a negative number {@link check} turns errno into an error
  */

@@ -37,6 +37,7 @@ debian('gcc', ['gcc', 'libc6-dev', 'make']);
 debian('node', ['ca-certificates', 'libstdc++6', 'passwd'], addNode);
 await publish();
 for (const name of ['debian', 'gcc', 'node']) rmSync(join(home, `${name}.tar`));
+rmSync(join(home, 'node-files'), { recursive: true });
 writeFileSync(join(home, 'complete'), '');
 
 function busybox() {

@@ -24,6 +24,13 @@ if (files.length === 0) {
   console.error(`no test file matches ${words.join(' ')}`);
   process.exit(1);
 }
+if (files.some(name => name.includes('/e2e/'))) {
+  // The program as users start it, and the base images it is tried on.
+  for (const script of ['build.js', 'fixtures.js']) {
+    const made = spawnSync(process.execPath, [join(root, 'scripts', script)], { stdio: 'inherit' });
+    if (made.status !== 0) process.exit(made.status ?? 1);
+  }
+}
 const reporter = process.env.CI ? 'spec' : 'dot';
 const run = spawnSync(
   process.execPath,

@@ -1,5 +1,6 @@
 // The images that a plan names: all looked up at once, each shown as a unit of work.
 import { BuildError, messageOf } from '../errors.ts';
+import type { ImageConfig } from '../image/config.ts';
 import { formatPlatform } from '../image/platform.ts';
 import type { Outline } from '../plan/outline.ts';
 import { missingBases } from '../plan/reach.ts';
@@ -15,7 +16,11 @@ export async function findAllBases(
 ): Promise<{ bases: ReadonlyMap<string, BaseImage>; configs: ReadonlyMap<string, ImageConfig> }> {
   const bases = new Map<string, BaseImage>();
   const configs = new Map<string, ImageConfig>();
-  for (let missing = missingBases(outline, configs); missing.length > 0; missing = missingBases(outline, configs)) {
+  for (
+    let missing = missingBases(outline, configs);
+    missing.length > 0;
+    missing = missingBases(outline, configs)
+  ) {
     for (const [id, base] of await findBases(missing, request, tools)) {
       bases.set(id, base);
       configs.set(id, base.config);

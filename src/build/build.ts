@@ -10,6 +10,7 @@ import type { Graph, PlannedStage } from '../plan/steps.ts';
 import { assemble } from './assemble.ts';
 import { findAllBases } from './bases.ts';
 import { checkDockerfile } from './check.ts';
+import { contextOptions } from './context-options.ts';
 import { namedContextsOf, openNamedContexts } from './named-contexts.ts';
 import type { BuildRequest } from './request.ts';
 import { runGraph } from './scheduler.ts';
@@ -41,11 +42,14 @@ export async function build(request: BuildRequest, tools: Tools): Promise<BuildR
     platform: request.platform ?? hostPlatform(),
     platformRequested: request.platform !== undefined,
     buildPlatform: hostPlatform(),
-    namedContexts: named.plan,
+    namedContexts: named,
   });
   const { bases, configs } = await findAllBases(outline, request, tools);
   const graph = makeGraph(outline, configs);
-  const findings = checkDockerfile({ dockerfile, outline, graph, bases, context, request });
+  const findings = [
+    ...checkDockerfile({ dockerfile, outline, ignore: context.ignore, configs }),
+    ...graph.warnings,
+  ];
   for (const diagnostic of findings) tools.emit({ kind: 'warning', diagnostic, atMs: tools.now() });
 
   const contexts: Contexts = new Map([[undefined, context.tree], ...directories.trees]);
@@ -107,14 +111,4 @@ export function refuseErrors(diagnostics: readonly Diagnostic[]): void {
     ...(first.range ? { range: first.range } : {}),
     diagnostics: errors,
   });
-}
-
-function contextOptions(request: BuildRequest, tools: Tools): Parameters<typeof openContext>[1] {
-  return {
-    cwd: request.cwd,
-    ...(request.file === undefined ? {} : { file: request.file }),
-    tmp: tools.store.tmp,
-    signal: tools.signal,
-    ...tools.contextHelpers,
-  };
 }

@@ -14,7 +14,9 @@ const targetPrefix = 'target:';
 
 /** @throws BuildError `usage` for a source that is nothing known */
 export function namedContextsOf(request: BuildRequest): ReadonlyMap<string, NamedContext> {
-  return new Map([...request.namedContexts].map(([name, source]) => [name, contextOf(name, source, request.cwd)]));
+  return new Map(
+    [...request.namedContexts].map(([name, source]) => [name, contextOf(name, source, request.cwd)]),
+  );
 }
 
 function contextOf(name: string, source: string, cwd: string): NamedContext {
@@ -53,7 +55,11 @@ export async function openNamedContexts(
     for (const [name, meaning] of named) {
       if (meaning.kind !== 'directory') continue;
       const source = request.namedContexts.get(name) ?? '';
-      const context = await openContext(source, { ...contextOptions(request, tools), dockerfile: 'none', name });
+      const context = await openContext(source, {
+        ...contextOptions(request, tools),
+        dockerfile: 'none',
+        name,
+      });
       opened.push(context);
       trees.set(name, context.tree);
     }

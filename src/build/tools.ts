@@ -1,5 +1,7 @@
 // What a build may use. cli/wire.ts picks the real ones for this machine; tests pass their own.
 import type { Records } from '../cache/records.ts';
+import type { Download } from '../context/download.ts';
+import type { ContextHelpers } from '../context/open.ts';
 import type { Emit } from '../events.ts';
 import type { ImageConfig } from '../image/config.ts';
 import type { Descriptor } from '../image/descriptor.ts';
@@ -9,7 +11,6 @@ import type { Sandbox } from '../sandbox/sandbox.ts';
 import type { SnapshotDriver } from '../snapshot/driver.ts';
 import type { Store } from '../store/store.ts';
 import type { PullPolicy } from './request.ts';
-import type { Downloader } from './steps/add.ts';
 
 /** An image that a stage starts from or that is copied from. Its layers are fetched when somebody reads them. */
 export interface BaseImage {
@@ -36,8 +37,10 @@ export interface Tools {
   /** Asked for when the first RUN must be executed. @throws BuildError `sandbox` when nothing here can run commands */
   sandbox(): Promise<Sandbox>;
   snapshots(): Promise<SnapshotDriver>;
+  /** What contexts need of the machine: stdin, downloads, contents remembered from earlier builds. */
+  readonly contextHelpers: ContextHelpers;
   /** Downloads for ADD. */
-  readonly downloader: Downloader;
+  readonly download: Download;
   readonly emit: Emit;
   /** Milliseconds since 1970. */
   now(): number;

@@ -1,11 +1,11 @@
 // Names in USER and --chown, looked up in the image's own passwd and group through a view: nothing is mounted, links
 // stay within the image, and only ordinary files of sensible size are read (CVE-2024-9676 and kin).
-import { closeSync, openSync, readSync } from 'node:fs';
-import { BuildError } from '../../errors.ts';
+import { closeSync, constants, fstatSync, openSync, readSync } from 'node:fs';
+import { BuildError, errnoOf } from '../../errors.ts';
 import type { View } from '../../layer/layers.ts';
-import { type ImageUser, resolveUser } from '../../sandbox/users.ts';
+import { type ResolvedUser, resolveUser } from '../../sandbox/users.ts';
 import { bytePath, type ContentSource } from '../../tree/entry.ts';
-import { readInTree } from '../../tree/resolve.ts';
+import { openFileInTree, openInRoot, openRoot } from '../../tree/resolve.ts';
 
 const maxBytes = 10 * 1024 * 1024;
 
@@ -31,7 +31,7 @@ export function imageFiles(view: View): ReadImageFile {
 }
 
 /** The user that `text` (USER or --chown) names; '' is root. @throws BuildError `dockerfile` when there is none */
-export function userOf(text: string, files: ReadImageFile): ImageUser {
+export function userOf(text: string, files: ReadImageFile): ResolvedUser {
   return resolveUser(text, files);
 }
 
@@ -39,22 +39,62 @@ function readContent(source: ContentSource): Buffer {
   switch (source.kind) {
     case 'bytes':
       return Buffer.from(source.bytes);
-    case 'in-tree':
-      return readInTree(source.root, source.path);
+    case 'in-tree': {
+      const file = openFileInTree(source.root, source.path);
+      try {
+        return readAll(file.fd, file.size, 0);
+      } finally {
+        file.close();
+      }
+    }
     case 'range': {
-      const buffer = Buffer.alloc(source.size);
       const fd = openSync(source.file, 'r');
       try {
-        let done = 0;
-        while (done < source.size) {
-          const got = readSync(fd, buffer, done, source.size - done, source.offset + done);
-          if (got === 0) throw new BuildError('store', `${source.file} is shorter than it was`);
-          done += got;
-        }
+        return readAll(fd, source.size, source.offset);
       } finally {
         closeSync(fd);
       }
-      return buffer;
     }
   }
+}
+
+/** The same of a mounted root file system: links stay within it, a fifo is not waited for. */
+export function filesBelow(root: string): ReadImageFile {
+  return path => {
+    const rootFd = openRoot(root);
+    try {
+      const fd = openInRoot(rootFd, path, constants.O_RDONLY | constants.O_NONBLOCK);
+      try {
+        const stat = fstatSync(fd);
+        if (!stat.isFile()) throw new BuildError('hostile', `${path} of the image is not an ordinary file`);
+        refuseLarge(path, stat.size);
+        return readAll(fd, stat.size, 0);
+      } finally {
+        closeSync(fd);
+      }
+    } catch (error) {
+      if (['ENOENT', 'ENOTDIR'].includes(errnoOf(error) ?? '')) return undefined;
+      throw error;
+    } finally {
+      closeSync(rootFd);
+    }
+  };
+}
+
+function refuseLarge(path: string, size: number): void {
+  if (size <= maxBytes) return;
+  throw new BuildError(
+    'hostile',
+    `${path} of the image has ${size} bytes; more than ${maxBytes} are not read`,
+  );
+}
+
+function readAll(fd: number, size: number, offset: number): Buffer {
+  const buffer = Buffer.alloc(size);
+  for (let done = 0; done < size; ) {
+    const got = readSync(fd, buffer, done, size - done, offset + done);
+    if (got === 0) throw new BuildError('integrity', 'a file became shorter while it was read');
+    done += got;
+  }
+  return buffer;
 }

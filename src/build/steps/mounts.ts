@@ -2,8 +2,7 @@
 // bind. What a mount holds never becomes part of a layer; secrets live in memory only.
 import { chmodSync, chownSync, existsSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { selectionDigest } from '../../cache/checksum.ts';
-import type { MountInputs } from '../../cache/key.ts';
+import { cacheKey, type MountInputs } from '../../cache/key.ts';
 import { BuildError } from '../../errors.ts';
 import { type Digest, digestOf } from '../../image/digest.ts';
 import type { LayerId } from '../../layer/layers.ts';
@@ -50,7 +49,7 @@ async function inputOf(from: Origin, source: string, step: RunStep, scope: StepS
     case 'image':
       return digestOf(`${scope.sources.base(from.base).config.diffIds.join(' ')} ${source}`);
     case 'context':
-      return selectionDigest(await selectionParts(selectForMount(from, source, step, scope)));
+      return cacheKey(await selectionParts(selectForMount(from, source, step, scope)));
   }
 }
 
@@ -61,7 +60,7 @@ function selectForMount(
   step: RunStep,
   scope: StepScope,
 ): Selection {
-  return selectSources(asCopy(from, source, step), scope.sources.context(from.name), []);
+  return selectSources(asCopy(from, source, step), scope.sources.context(from.name));
 }
 
 function asCopy(from: Origin, source: string, step: RunStep): CopyStep {

@@ -1,14 +1,15 @@
 // RUN: the layers below become a snapshot, the command runs on it in the sandbox, what it changed becomes a layer.
 import { randomUUID } from 'node:crypto';
+import { readdirSync } from 'node:fs';
 import { runKey } from '../../cache/key.ts';
 import { BuildError } from '../../errors.ts';
 import type { LayerId } from '../../layer/layers.ts';
 import type { RunStep } from '../../plan/steps.ts';
 import type { SandboxResult } from '../../sandbox/sandbox.ts';
-import { readableRoot, resolveUser } from '../../sandbox/users.ts';
-import type { Snapshot } from '../../snapshot/driver.ts';
-import { isEmptyUpper, trimUpper } from '../../snapshot/trim.ts';
+import { resolveUser } from '../../sandbox/users.ts';
+import { trimUpper } from '../../snapshot/trim.ts';
 import type { TreeIngest } from '../../store/store.ts';
+import { filesBelow } from './image-user.ts';
 import { mountInputs, openMounts } from './mounts.ts';
 import { OutputTail } from './output-tail.ts';
 import type { PreparedStep, StepScope } from './step.ts';
@@ -61,7 +62,7 @@ async function execute(step: RunStep, scope: StepScope): Promise<LayerId | null>
   try {
     await using mounts = await openMounts(step, scope, driver);
     const tail = new OutputTail();
-    const user = resolveUser(step.user, readableRoot(snapshot.root));
+    const user = resolveUser(step.user, filesBelow(snapshot.root));
     const result = await sandbox.run({
       rootfs: snapshot.root,
       argv: step.argv,
@@ -86,17 +87,16 @@ async function execute(step: RunStep, scope: StepScope): Promise<LayerId | null>
   } finally {
     await snapshot.close();
   }
-  return keep(snapshot, ingest, lowers, scope);
+  return keep(ingest, lowers, scope);
 }
 
 async function keep(
-  _snapshot: Snapshot,
   ingest: TreeIngest,
   lowers: readonly string[],
   scope: StepScope,
 ): Promise<LayerId | null> {
   trimUpper(ingest.fs, lowers);
-  if (isEmptyUpper(ingest.fs)) return null;
+  if (readdirSync(ingest.fs).length === 0) return null;
   const id = randomUUID();
   await ingest.commit(id);
   return scope.tools.layers.fromTree(id);

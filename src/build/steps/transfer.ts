@@ -1,7 +1,6 @@
 // COPY and ADD carried out: what is selected and where it goes is decided in copy.ts and add.ts (pure), here the
 // sources are found, the keys made and the layer written. No mount and no unpacked tree is needed.
 
-import { selectionDigest } from '../../cache/checksum.ts';
 import { baseState, copyContentKey, copyRecipeKey, type ReadableKey } from '../../cache/key.ts';
 import type { LayerId } from '../../layer/layers.ts';
 import type { CopyStep } from '../../plan/steps.ts';
@@ -15,7 +14,10 @@ import type { PreparedStep, StepScope } from './step.ts';
 
 export async function prepareCopy(step: CopyStep, scope: StepScope): Promise<PreparedStep> {
   let selection: Promise<Selection> | undefined;
-  const select = () => (selection ??= choose(step, scope));
+  const select = () => {
+    selection ??= choose(step, scope);
+    return selection;
+  };
   const recipe = await recipeOf(step, scope, select);
   return {
     ...recipe,
@@ -33,7 +35,7 @@ async function recipeOf(
   select: () => Promise<Selection>,
 ): Promise<Pick<PreparedStep, 'recipe' | 'content'>> {
   const content = async (): Promise<ReadableKey> =>
-    copyContentKey(scope.state, step, selectionDigest(await selectionParts(await select())));
+    copyContentKey(scope.state, step, await selectionParts(await select()));
   const source = await sourceState(step, scope);
   if (source === undefined) return { recipe: await content() };
   return { recipe: copyRecipeKey(scope.state, source, step), content };

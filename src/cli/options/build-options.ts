@@ -96,3 +96,22 @@ export function addBuildOptions(command: Command): Command {
     .addOption(new Option('--force-rm').hideHelp())
     .addOption(new Option('--compress').hideHelp());
 }
+
+/** As if no flag had been given. */
+export const buildDefaults: BuildFlags = {
+  tag: [],
+  buildArg: [],
+  buildContext: [],
+  cache: true,
+  noCacheFilter: [],
+  output: [],
+  label: [],
+  annotation: [],
+  network: 'default',
+  addHost: [],
+  secret: [],
+  ssh: [],
+  allow: [],
+  progress: 'auto',
+  isolation: 'auto',
+};

@@ -1,0 +1,98 @@
+// A finished image goes where the outputs say: by default into the local store under its names.
+import type { Writable } from 'node:stream';
+import { exportImage } from '../export/export.ts';
+import type { FinishedImage } from '../export/finished-image.ts';
+import { type OutputSpec, parseOutput } from '../export/output-spec.ts';
+import type { Push, Receipt } from '../export/tools.ts';
+import type { Descriptor } from '../image/descriptor.ts';
+import { makeView } from '../layer/view.ts';
+import type { BuildRequest } from './request.ts';
+import type { Tools } from './tools.ts';
+
+export interface DeliveryTools {
+  readonly push: Push;
+  readonly stdout: Writable;
+  readonly stdoutIsTerminal: boolean;
+}
+
+export interface Delivery {
+  readonly receipts: readonly Receipt[];
+  /** For people, one line each. */
+  readonly places: readonly string[];
+  /** Manifest of the image as the last output wrote it. */
+  readonly descriptor?: Descriptor;
+  readonly usedStdout: boolean;
+}
+
+/** @throws BuildError `output`, `network`, `auth`, ...; an output that failed leaves nothing under its name */
+export async function deliver(
+  image: FinishedImage,
+  request: BuildRequest,
+  tools: Tools,
+  delivery: DeliveryTools,
+): Promise<Delivery> {
+  const specs = request.outputs.length > 0 ? request.outputs : [parseOutput('type=image')];
+  const receipts: Receipt[] = [];
+  for (const spec of specs) receipts.push(await deliverTo(spec, image, request, tools, delivery));
+  await tools.store.meta.flush();
+  const descriptor = receipts.findLast(receipt => receipt.root)?.root;
+  return {
+    receipts,
+    places: receipts.flatMap(receipt => receipt.to),
+    ...(descriptor ? { descriptor } : {}),
+    usedStdout: receipts.some(receipt => receipt.to.includes('-')),
+  };
+}
+
+async function deliverTo(
+  spec: OutputSpec,
+  image: FinishedImage,
+  request: BuildRequest,
+  tools: Tools,
+  delivery: DeliveryTools,
+): Promise<Receipt> {
+  const id = `export:${spec.kind}:${'dest' in spec ? spec.dest : ''}`;
+  const name = `exporting to ${describe(spec, image)}`;
+  tools.emit({ kind: 'start', id, name, atMs: tools.now() });
+  try {
+    const receipt = await exportImage(
+      { kind: 'image', image },
+      spec,
+      {
+        store: tools.store,
+        layers: tools.layers,
+        view: async (layers, signal) =>
+          makeView(await Promise.all(layers.map(layer => tools.layers.index(layer, signal))), 'the image'),
+        cwd: request.cwd,
+        ...delivery,
+      },
+      tools.signal,
+    );
+    if (spec.kind === 'image') {
+      for (const imageName of image.names) tools.store.meta.set('misc', `built ${imageName}`, true);
+    }
+    tools.emit({ kind: 'end', id, outcome: 'done', atMs: tools.now() });
+    return receipt;
+  } catch (error) {
+    tools.emit({ kind: 'end', id, outcome: 'failed', error: (error as Error).message, atMs: tools.now() });
+    throw error;
+  }
+}
+
+function describe(spec: OutputSpec, image: FinishedImage): string {
+  switch (spec.kind) {
+    case 'docker':
+      return `docker archive ${spec.dest}`;
+    case 'oci':
+      return `OCI ${spec.tar ? 'archive' : 'layout'} ${spec.dest}`;
+    case 'tar':
+    case 'local':
+      return `${spec.kind} ${spec.dest}`;
+    case 'image':
+      return image.names.length > 0 ? `local store as ${image.names.join(', ')}` : 'local store';
+    case 'registry':
+      return `registry as ${(spec.names ?? image.names).join(', ')}`;
+    case 'cacheonly':
+      return 'nothing but the cache';
+  }
+}

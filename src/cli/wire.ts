@@ -1,0 +1,151 @@
+// Picks the real tools for this machine and hands them to build. Opened late: each command pays for what it uses.
+import { availableParallelism, homedir } from 'node:os';
+import { join } from 'node:path';
+import type { Command } from 'commander';
+import { makeBaseFinder } from '../build/base-finder.ts';
+import type { Tools } from '../build/tools.ts';
+import { openRecords } from '../cache/records.ts';
+import { openStatIndex } from '../cache/stat-index.ts';
+import type { Download } from '../context/download.ts';
+import type { Emit } from '../events.ts';
+import type { Push } from '../export/tools.ts';
+import { parseReference, withDefaultTag } from '../image/reference.ts';
+import { sharedPool } from '../layer/pool.ts';
+import { openLayers } from '../layer/store-layers.ts';
+import type { Registries } from '../registry/registry.ts';
+import type { Isolation } from '../sandbox/probe.ts';
+import { defaultStoreRoot, openStore } from '../store/open.ts';
+import type { BlobSource, Store } from '../store/store.ts';
+import type { Session } from './session.ts';
+
+export interface OpenedStore extends Store {
+  [Symbol.asyncDispose](): Promise<void>;
+}
+
+/** The store that `--root` or the environment names. */
+export async function openStoreFor(session: Session, command: Command): Promise<OpenedStore> {
+  const { root } = command.optsWithGlobals<{ root?: string }>();
+  const path = root ?? defaultStoreRoot(session.env, process.geteuid?.() ?? 0);
+  const store = await openStore(path, { onWarning: text => session.err(`warning: ${text}\n`) });
+  return Object.assign(store, { [Symbol.asyncDispose]: () => store.close() });
+}
+
+/** Registries as this user's files configure them. */
+export async function openRegistriesFor(session: Session): Promise<Registries> {
+  const { openRegistries } = await import('../registry/registry.ts');
+  return openRegistries({ env: session.env, home: session.env.HOME || homedir() });
+}
+
+export interface Wired {
+  readonly tools: Tools;
+  readonly push: Push;
+  [Symbol.asyncDispose](): Promise<void>;
+}
+
+export interface WireOptions {
+  readonly emit: Emit;
+  readonly isolation: string;
+}
+
+export async function openTools(session: Session, command: Command, options: WireOptions): Promise<Wired> {
+  const store = await openStoreFor(session, command);
+  const network = lazyNetwork(session, store, options.emit);
+  const layers = openLayers(store, network.source);
+  const tools: Tools = {
+    store,
+    layers,
+    records: openRecords(store.meta),
+    bases: makeBaseFinder({
+      store,
+      layers,
+      cwd: session.cwd,
+      resolveRemote: async (ref, request, signal) => {
+        const { pullImage } = await import('../registry/pull.ts');
+        return pullImage(await network.registries(), store, ref, request.platform, signal);
+      },
+    }),
+    sandbox: once(async () => {
+      const { chooseSandbox } = await import('../sandbox/probe.ts');
+      const isolation = options.isolation as Isolation;
+      return chooseSandbox({ isolation, memory: join(store.root, 'sandbox.json'), signal: session.signal });
+    }),
+    snapshots: once(async () => {
+      const [{ enterMountNamespace }, { overlayDriver }] = await Promise.all([
+        import('../host/namespace.ts'),
+        import('../snapshot/overlay.ts'),
+      ]);
+      enterMountNamespace();
+      return overlayDriver();
+    }),
+    contextHelpers: {
+      stdin: process.stdin,
+      statIndex: scope => openStatIndex(store.meta, scope),
+      hashContents: contents => sharedPool().run({ kind: 'hash', contents }),
+      download: network.download,
+    },
+    download: network.download,
+    emit: options.emit,
+    now: () => Date.now(),
+    signal: session.signal,
+    parallelism: availableParallelism(),
+  };
+  return {
+    tools,
+    push: async (target, signal) => {
+      const { pushStored } = await import('../registry/push-stored.ts');
+      const { tag: _, ...untagged } = parseReference(target.name);
+      const reference = target.byDigest ? untagged : withDefaultTag(parseReference(target.name));
+      await pushStored(await network.registries(), store, network.source, target.root, [reference], signal);
+    },
+    async [Symbol.asyncDispose]() {
+      await network.close();
+      await store.close();
+    },
+  };
+}
+
+/** Nothing of the network is loaded until a step asks for it. */
+function lazyNetwork(
+  session: Session,
+  store: Store,
+  emit: Emit,
+): { registries(): Promise<Registries>; source: BlobSource; download: Download; close(): Promise<void> } {
+  const web = once(async () => {
+    const [{ openHttp }, { makeDownload }] = await Promise.all([
+      import('../host/http.ts'),
+      import('../context/download.ts'),
+    ]);
+    const http = openHttp({ env: session.env });
+    closers.push(() => http.close());
+    return makeDownload(http);
+  });
+  const closers: (() => Promise<void>)[] = [];
+  let opened: Promise<Registries> | undefined;
+  const registries = () => {
+    opened ??= openRegistriesFor(session);
+    return opened;
+  };
+  const source = once(async () => {
+    const { registryBlobSource } = await import('../registry/pull.ts');
+    return registryBlobSource(await registries(), store, emit);
+  });
+  return {
+    registries,
+    source: {
+      fetch: async (descriptor, signal) => (await source()).fetch(descriptor, signal),
+    },
+    download: async request => (await web())(request),
+    close: async () => {
+      await (await opened)?.close();
+      for (const close of closers) await close();
+    },
+  };
+}
+
+function once<T>(make: () => Promise<T>): () => Promise<T> {
+  let made: Promise<T> | undefined;
+  return () => {
+    made ??= make();
+    return made;
+  };
+}

@@ -10,7 +10,7 @@ import { planCopy } from './copy.ts';
 import { displayOf } from './display.ts';
 import type { Outline } from './outline.ts';
 import type { OutlineStage } from './outline-stage.ts';
-import { Problems } from './problems.ts';
+import { invalid, Problems } from './problems.ts';
 import { type BaseConfigs, findReach, triggersOf } from './reach.ts';
 import { planRun } from './run.ts';
 import { applySetting } from './settings.ts';
@@ -28,13 +28,14 @@ export function makeGraph(outline: Outline, baseConfigs: BaseConfigs): Graph {
   }
   const problems = new Problems();
   const done = new Map<number, FinishedStage>();
-  const triggers: StageInstruction[] = [];
+  const budget = { entries: maxEntries };
+  let triggers: readonly StageInstruction[] = [];
   for (const index of order) {
     const stage = outline.stages[index];
     if (stage === undefined) throw new BuildError('internal', `there is no stage ${index}`);
     const added = triggersOf(stage, outline.stages, baseConfigs);
-    triggers.push(...added);
-    done.set(index, planStage(stage, added, { outline, baseConfigs, done, problems }));
+    triggers = [...triggers, ...added];
+    done.set(index, planStage(stage, added, { outline, baseConfigs, done, problems, budget }));
   }
   problems.throwIfAny();
   const stages = [...done.values()].map(finished => finished.planned);
@@ -56,6 +57,8 @@ interface Planning {
   readonly baseConfigs: BaseConfigs;
   readonly done: ReadonlyMap<number, FinishedStage>;
   readonly problems: Problems;
+  /** What the steps of all stages may still hold. */
+  readonly budget: { entries: number };
 }
 
 function planStage(
@@ -63,30 +66,9 @@ function planStage(
   triggers: readonly StageInstruction[],
   planning: Planning,
 ): FinishedStage {
-  const { outline, problems } = planning;
   const base = baseOf(stage, planning);
-  const escapeChar = outline.dockerfile.directives.escape;
-  const context: StageContext = {
-    args: { buildArgs: outline.options.buildArgs, globals: outline.globals, escape: escapeChar },
-    sources: outline,
-  };
-  let state: StageState = beginStage(base.config.config, base.scope);
-  const steps: Step[] = [];
-  for (const line of [...triggers, ...stage.instructions]) {
-    const next = problems.attempt(() => planInstruction(line, state, context));
-    if (next === undefined) continue;
-    if (next.part !== undefined) {
-      steps.push({
-        ...next.part,
-        id: `${stage.index}.${steps.length}`,
-        stage: stage.index,
-        range: line.range,
-        display: displayOf(line, state, escapeChar),
-        config: next.state.config,
-      });
-    }
-    state = next.state;
-  }
+  const begin = beginStage(base.config.config, base.scope);
+  const { steps, state } = planSteps(stage, [...triggers, ...stage.instructions], begin, planning);
   const { created: _, ...kept } = base.config;
   const author = state.author ?? kept.author;
   const planned: PlannedStage = {
@@ -100,6 +82,53 @@ function planStage(
     range: stage.from.range,
   };
   return { planned, scope: state.scope };
+}
+
+/** Goes on behind an instruction that is wrong, as if it were not there, to find what else is. */
+function planSteps(
+  stage: OutlineStage,
+  lines: readonly StageInstruction[],
+  begin: StageState,
+  { outline, problems, budget }: Planning,
+): { readonly steps: Step[]; readonly state: StageState } {
+  const { dockerfile, options, globals } = outline;
+  const escapeChar = dockerfile.directives.escape;
+  const context: StageContext = {
+    args: { buildArgs: options.buildArgs, globals, escape: escapeChar },
+    sources: outline,
+  };
+  const steps: Step[] = [];
+  let state = begin;
+  for (const line of lines) {
+    const next = problems.attempt(() => planInstruction(line, state, context));
+    if (next === undefined) continue;
+    budget.entries -= sizeOf(next.state);
+    if (budget.entries < 0) throw invalid('the Dockerfile sets too much to be planned', line.range);
+    if (next.part !== undefined) {
+      steps.push({
+        ...next.part,
+        id: `${stage.index}.${steps.length}`,
+        stage: stage.index,
+        range: line.range,
+        display: displayOf(line, state, escapeChar),
+        config: next.state.config,
+      });
+    }
+    state = next.state;
+  }
+  return { steps, state };
+}
+
+/**
+ * Entries (variables, labels, ports, ...) summed over all steps. Each step carries its whole config, so this bounds
+ * memory: a thousand instructions on top of a thousand variables are far below it.
+ */
+const maxEntries = 5_000_000;
+
+function sizeOf({ scope, config }: StageState): number {
+  const { Labels = {}, ExposedPorts = {}, Volumes = {}, OnBuild = [] } = config;
+  const keys = [Labels, ExposedPorts, Volumes].reduce((sum, map) => sum + Object.keys(map).length, 0);
+  return 1 + scope.env.size + scope.args.length + keys + OnBuild.length;
 }
 
 function baseOf(

@@ -31,16 +31,20 @@ export function at<T>(range: SourceRange, action: () => T): T {
   }
 }
 
+/** After so many the rest is not looked at. */
+const maxProblems = 50;
+
 export class Problems {
   readonly #found: BuildError[] = [];
 
-  /** Runs `action`; a BuildError is kept for later and gives undefined, anything else is thrown on. */
+  /** Runs `action`; a BuildError is kept for later and gives undefined, until there are too many. */
   attempt<T>(action: () => T): T | undefined {
     try {
       return action();
     } catch (error) {
       if (!(error instanceof BuildError)) throw error;
       this.#found.push(error);
+      if (this.#found.length >= maxProblems) this.throwIfAny();
       return undefined;
     }
   }

@@ -101,7 +101,7 @@ export function withConfig(config: ContainerConfig, changes: Changes): Container
 
 /** An object with its keys in byte order, which is how Go writes a map. */
 export function sortedObject<T>(entries: Iterable<readonly [string, T]>): Record<string, T> {
-  const bytes = (text: string) => Buffer.from(text, 'utf8');
-  const unique = [...new Map(entries)];
-  return Object.fromEntries(unique.sort(([a], [b]) => Buffer.compare(bytes(a), bytes(b))));
+  const unique = [...new Map(entries)].map(entry => ({ entry, bytes: Buffer.from(entry[0], 'utf8') }));
+  unique.sort((a, b) => Buffer.compare(a.bytes, b.bytes));
+  return Object.fromEntries(unique.map(({ entry }) => entry));
 }

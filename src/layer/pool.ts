@@ -85,7 +85,8 @@ export class BytesPool {
 
   #start(): Thread {
     // The program's own flags are none of a worker's business, and some (--input-type) it does not accept.
-    const worker = new Worker(entryFile, { name: 'slipway-bytes', execArgv: [] });
+    // Descriptors come from the C library and are closed by node, which would warn of each of them.
+    const worker = new Worker(entryFile, { name: 'slipway-bytes', execArgv: [], trackUnmanagedFds: false });
     const thread: Thread = { worker, task: undefined };
     worker.unref();
     worker.on('message', (answer: Answer) => {

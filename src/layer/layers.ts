@@ -50,8 +50,8 @@ export interface Layers {
    */
   tar(id: LayerId, signal: AbortSignal, clampSec?: number): Promise<{ diffId: DiffId; size: number }>;
   /**
-   * The layer packed for a manifest. Without `force` a blob that the layer came with is taken as it is, whatever its
-   * compression. The blob is in the store afterwards, unless `lazy` allowed it to stay where it can be fetched from.
+   * The layer packed for a manifest. Without `force` a compressed blob that the layer came with is taken as it is,
+   * whatever its codec. The blob is in the store afterwards, unless `lazy` allowed it to stay where it can be fetched from.
    * @param level codec's own scale; default gzip 6, zstd 3
    */
   blob(id: LayerId, packing: Packing, signal: AbortSignal): Promise<Descriptor>;

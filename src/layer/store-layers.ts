@@ -125,16 +125,8 @@ class StoreLayers implements Layers {
     return made;
   }
 
-  async trees(ids: readonly LayerId[], signal: AbortSignal): Promise<readonly string[]> {
-    const trees = await Promise.all(ids.map(id => this.tree(id, signal)));
-    const indexes = await Promise.all(ids.map(id => this.index(id, signal, 'names')));
-    return Promise.all(
-      trees.map(async (tree, i) => {
-        const index = indexes[i];
-        if (i === 0 || !index || !reliesOnLower(index)) return tree;
-        return this.#stackedTree(ids.slice(0, i + 1), indexes.slice(0, i + 1), signal);
-      }),
-    );
+  trees(ids: readonly LayerId[], signal: AbortSignal): Promise<readonly string[]> {
+    return Promise.all(ids.map((_, i) => this.#topTree(ids.slice(0, i + 1), signal)));
   }
 
   async tar(id: LayerId, signal: AbortSignal, clampSec?: number): Promise<KnownTar> {
@@ -196,10 +188,16 @@ class StoreLayers implements Layers {
 
   // Blobs
 
-  /** What the layer came with: packed as asked for if there is a choice. */
+  /**
+   * What the layer came with: packed as asked for if there is a choice. A bare tar is no packing: archives and the store's
+   * own images have those.
+   */
   #ownBlob(id: DiffId, { compression }: Packing): KnownBlob | undefined {
     const own = this.#facts.get(id).blobs.filter(cameWith);
-    return own.find(blob => blob.compression === compression) ?? own[0];
+    return (
+      own.find(blob => blob.compression === compression) ??
+      own.find(blob => blob.compression !== 'uncompressed')
+    );
   }
 
   async #packed(
@@ -347,15 +345,24 @@ class StoreLayers implements Layers {
   }
 
   /** The topmost of `ids` as a tree that is right above the others. */
-  async #stackedTree(
-    ids: readonly LayerId[],
-    indexes: readonly LayerIndex[],
-    signal: AbortSignal,
-  ): Promise<string> {
+  async #topTree(ids: readonly LayerId[], signal: AbortSignal): Promise<string> {
+    const id = ids.at(-1) ?? '';
+    // Unpacking comes first because it makes the index in the same pass. It fails for a link into a lower layer.
+    const alone = await this.tree(id, signal).catch((error: unknown) => asFailure(error));
+    if (ids.length > 1 && !signal.aborted) {
+      const index = await this.index(id, signal, 'names').catch(() => undefined);
+      if (index && reliesOnLower(index)) return this.#stackedTree(ids, signal);
+    }
+    if (typeof alone === 'string') return alone;
+    throw alone;
+  }
+
+  async #stackedTree(ids: readonly LayerId[], signal: AbortSignal): Promise<string> {
     const key = stackKey(ids);
     const { diffId } = await this.#work.run(key, signal, async own => {
       const known = this.#tarOf(key, '');
       if (known) return known;
+      const indexes = await Promise.all(ids.map(id => this.index(id, own, 'names')));
       const written = await this.write(squashLayers(indexes, indexes.length - 1), own);
       const tar = { diffId: written, size: this.#store.blobs.size(written) ?? 0 };
       this.#facts.addTar(key, '', tar);
@@ -433,6 +440,10 @@ class StoreLayers implements Layers {
 
 function indexName(id: LayerId): string {
   return isDigest(id) ? hexOf(id) : `tree-${id.slice(treePrefix.length)}`;
+}
+
+function asFailure(error: unknown): Error {
+  return error instanceof Error ? error : new Error(String(error));
 }
 
 function gone(id: LayerId): BuildError {

@@ -148,6 +148,17 @@ export function packedLayers(at: LayersFixture): void {
       );
       assert.equal(forced.digest, diffId);
     });
+
+    it('is compressed though it came as a bare tar', async () => {
+      const tar = tarBytes({ path: 'a', text: 'x'.repeat(1000) });
+      const diffId = digestOf(tar);
+      at.layers.adopt(diffId, at.remote.offer(tar, mediaTypes.ociLayerTar));
+      const blob = await at.layers.blob(diffId, oci, signal);
+      assert.equal(blob.mediaType, mediaTypes.ociLayerGzip);
+      assert.ok(gunzipSync(at.blobText(blob.digest)).equals(tar));
+      const bare = { format: 'oci', compression: 'uncompressed', lazy: true } as const;
+      assert.equal((await at.layers.blob(diffId, bare, signal)).digest, diffId);
+    });
   });
 }
 

@@ -1,10 +1,11 @@
-// sha256 of files below a directory that is not trusted: every component is opened without following a link, through
-// the descriptor of the directory before it.
+// sha256 of contents, one after the other in this thread; files below a directory that is not trusted are opened without
+// following a link in any component.
 import { createHash } from 'node:crypto';
-import { closeSync, constants, fstatSync, openSync, readSync } from 'node:fs';
+import { closeSync, openSync, readSync } from 'node:fs';
 import { BuildError, errnoOf, messageOf, printable } from '../errors.ts';
 import { type Digest, digestFromHash, digestOf } from '../image/digest.ts';
 import { type ContentSource, showPath } from '../tree/entry.ts';
+import { openFileInTree } from '../tree/resolve.ts';
 
 const chunkBytes = 1024 * 1024;
 /** After so many bytes timers and signals get their turn. */
@@ -29,7 +30,8 @@ function hashOne(source: ContentSource, chunk: Buffer): Digest {
   if (source.kind === 'bytes') return digestOf(source.bytes);
   const path = source.kind === 'range' ? source.file : source.path;
   try {
-    const fd = source.kind === 'range' ? openSync(source.file, 'r') : openBelow(source.root, source.path);
+    const fd =
+      source.kind === 'range' ? openSync(source.file, 'r') : openFileInTree(source.root, source.path).fd;
     try {
       return hashRange(fd, source.kind === 'range' ? source.offset : 0, source.size, chunk);
     } finally {
@@ -52,33 +54,4 @@ function hashRange(fd: number, offset: number, size: number, chunk: Buffer): Dig
     done += read;
   }
   return digestFromHash(hash.digest('hex'));
-}
-
-const { O_RDONLY, O_DIRECTORY, O_NOFOLLOW, O_NONBLOCK } = constants;
-
-/**
- * Opens a regular file for reading; never blocks on a fifo.
- * @throws a system error, ELOOP or ENOTDIR when a component is a link
- */
-export function openBelow(root: string, path: string): number {
-  const names = path.split('/');
-  const last = names.pop() ?? '';
-  let directory = openSync(root, O_RDONLY | O_DIRECTORY);
-  try {
-    for (const name of names) {
-      const next = openSync(at(directory, name), O_RDONLY | O_DIRECTORY | O_NOFOLLOW);
-      closeSync(directory);
-      directory = next;
-    }
-    const fd = openSync(at(directory, last), O_RDONLY | O_NOFOLLOW | O_NONBLOCK);
-    if (fstatSync(fd).isFile()) return fd;
-    closeSync(fd);
-    throw new Error('it is no regular file');
-  } finally {
-    closeSync(directory);
-  }
-}
-
-function at(directory: number, name: string): Buffer {
-  return Buffer.from(`/proc/self/fd/${directory}/${name}`, 'latin1');
 }

@@ -2,7 +2,8 @@
 // archives that are unpacked.
 import { rm } from 'node:fs/promises';
 import { join } from 'node:path';
-import { type Download, safeName } from '../../context/download.ts';
+import { safeName } from '../../context/download.ts';
+import type { ContextHelpers } from '../../context/open.ts';
 import { BuildError, printable } from '../../errors.ts';
 import { temporaryName } from '../../host/temp.ts';
 import type { Digest } from '../../image/digest.ts';
@@ -13,7 +14,7 @@ import type { FetchedItems, FileSource, TreeSource } from './copy-selection.ts';
 /** What fetching needs of a build. */
 export interface FetchScope {
   readonly tools: {
-    readonly download: Download;
+    readonly contextHelpers: ContextHelpers;
     readonly store: { readonly tmp: string };
   };
   readonly signal: AbortSignal;
@@ -37,7 +38,9 @@ async function fetchUrl(
   scope: FetchScope,
 ): Promise<FileSource> {
   const to = join(scope.tools.store.tmp, temporaryName('add-'));
-  const got = await scope.tools.download({ url: item.url, to, signal: scope.signal });
+  const { download } = scope.tools.contextHelpers;
+  if (!download) throw new BuildError('unsupported', `${printable(item.url)} cannot be downloaded here`);
+  const got = await download({ url: item.url, to, signal: scope.signal });
   if (step.checksum !== undefined && step.checksum !== got.digest) {
     await rm(to, { force: true });
     throw mismatch(item, step.checksum, got.digest);

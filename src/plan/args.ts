@@ -21,6 +21,8 @@ export interface DeclaredArg {
   /** Absent: no value from the command line, a default or the global scope. */
   readonly value?: string;
   readonly range: SourceRange;
+  /** The line that declares it. */
+  readonly line: ArgInstruction;
 }
 
 /** What is visible at one point of a stage. */
@@ -71,7 +73,12 @@ export function globalScope(dockerfile: Dockerfile, options: PlanOptions): Globa
         (fallback &&
           at(fallback.range, () => expandWord(fallback.raw, values, dockerfile.directives.escape)).value);
       if (value !== undefined) values.set(key.raw, value);
-      declared.push({ name: key.raw, range: key.range, ...(value === undefined ? {} : { value }) });
+      declared.push({
+        name: key.raw,
+        range: key.range,
+        line: instruction,
+        ...(value === undefined ? {} : { value }),
+      });
     }
   }
   return { values, declared };
@@ -105,7 +112,7 @@ export function declareArgs(
         ? at(fallback.range, () => expandWord(fallback.raw, env, sources.escape)).value
         : sources.globals.values.get(name));
     if (value !== undefined && !notEnvironment.has(name)) env.set(name, value);
-    args.push({ name, range: key.range, ...(value === undefined ? {} : { value }) });
+    args.push({ name, range: key.range, line, ...(value === undefined ? {} : { value }) });
     words.push(value === undefined ? name : `${name}=${value}`);
   }
   return { scope: { env, args }, createdBy: `ARG ${words.join(' ')}` };

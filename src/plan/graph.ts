@@ -22,6 +22,14 @@ import type { Graph, PlannedStage, Step } from './steps.ts';
  * @throws BuildError `dockerfile` with everything that is wrong with the instructions in reach
  */
 export function makeGraph(outline: Outline, baseConfigs: BaseConfigs): Graph {
+  return planStages(outline, baseConfigs).graph;
+}
+
+/** makeGraph, with what is visible at the end of each stage. */
+export function planStages(
+  outline: Outline,
+  baseConfigs: BaseConfigs,
+): { readonly graph: Graph; readonly scopes: ReadonlyMap<number, StageScope> } {
   const { order, bases } = findReach(outline, baseConfigs);
   for (const { id } of bases) {
     if (!baseConfigs.has(id)) throw new BuildError('internal', `the plan needs the config of ${id}`);
@@ -39,11 +47,12 @@ export function makeGraph(outline: Outline, baseConfigs: BaseConfigs): Graph {
   }
   problems.throwIfAny();
   const stages = [...done.values()].map(finished => finished.planned);
-  return {
+  const graph = {
     target: outline.target,
     stages: stages.map(stage => (stage.index === outline.target ? forTarget(stage, outline) : stage)),
     warnings: unusedBuildArgs(outline.dockerfile, triggers, outline.options),
   };
+  return { graph, scopes: new Map([...done].map(([index, { scope }]) => [index, scope])) };
 }
 
 interface FinishedStage {

@@ -1,0 +1,165 @@
+// Findings as text, JSON and SARIF. The first two have the shape that `docker build --check` prints; the third is
+// https://docs.oasis-open.org/sarif/sarif/v2.1.0/sarif-v2.1.0.html
+import type { Diagnostic, SourceFile, SourceRange } from '../../errors.ts';
+import { rules } from './rules.ts';
+
+export type LintFormat = 'text' | 'json' | 'sarif';
+
+/** What stopped the file from being read or planned; shown behind the findings. */
+export interface LintFailure {
+  readonly message: string;
+  readonly hint?: string;
+  readonly range?: SourceRange;
+}
+
+/**
+ * @param file the Dockerfile, which JSON carries along
+ * @returns what `--check` and `lint` print, with a line end
+ */
+export function formatFindings(
+  findings: readonly Diagnostic[],
+  format: LintFormat,
+  file: SourceFile,
+  failure?: LintFailure,
+): string {
+  switch (format) {
+    case 'text':
+      return asText(findings, failure);
+    case 'json':
+      return `${JSON.stringify(asJson(findings, file, failure), undefined, 2)}\n`;
+    case 'sarif':
+      return `${JSON.stringify(asSarif(findings, file, failure), undefined, 2)}\n`;
+  }
+}
+
+function asText(findings: readonly Diagnostic[], failure: LintFailure | undefined): string {
+  const count = findings.length;
+  const found = count === 1 ? '1 warning has been found' : `${count} warnings have been found`;
+  const blocks = [count === 0 ? 'Check complete, no warnings found.' : `Check complete, ${found}!`];
+  for (const { rule, message, url, range } of findings) {
+    const title = `WARNING: ${rule}${url === undefined ? '' : ` - ${url}`}`;
+    blocks.push([title, message, ...placeLines(range)].join('\n'));
+  }
+  if (failure !== undefined) {
+    const hint = failure.hint === undefined ? [] : [failure.hint];
+    blocks.push([`ERROR: ${failure.message}`, ...hint, ...placeLines(failure.range)].join('\n'));
+  }
+  return `${blocks.join('\n\n')}\n`;
+}
+
+/** Name and line, and the lines around with the ones that are meant marked. */
+function placeLines(range: SourceRange | undefined): string[] {
+  if (range === undefined) return [];
+  const { file, start } = range;
+  const rule = '-'.repeat(20);
+  return [`${file.name}:${start.line}`, rule, ...excerpt(range), rule];
+}
+
+const around = 2;
+
+/** Marked lines of a range that is longer are cut. */
+const maxMarked = 30;
+
+function excerpt({ file, start, end }: SourceRange): string[] {
+  const lines = file.text.split(/\r?\n/);
+  const last = Math.min(
+    Math.max(end.line - (end.column === 0 && end.line > start.line ? 1 : 0), start.line),
+    start.line + maxMarked,
+  );
+  const shown: string[] = [];
+  for (let n = Math.max(1, start.line - around); n <= Math.min(lines.length, last + around); n++) {
+    const mark = n >= start.line && n <= last ? '>>>' : '   ';
+    shown.push(`${String(n).padStart(4)} | ${mark} ${lines[n - 1] ?? ''}`.trimEnd());
+  }
+  return shown;
+}
+
+interface JsonLocation {
+  readonly ranges: readonly { readonly start: { line: number }; readonly end: { line: number } }[];
+}
+
+function location(range: SourceRange | undefined): { location?: JsonLocation } {
+  if (range === undefined) return {};
+  return { location: { ranges: [{ start: { line: range.start.line }, end: { line: range.end.line } }] } };
+}
+
+/** The object that `docker build --call=check,format=json` prints. */
+function asJson(
+  findings: readonly Diagnostic[],
+  file: SourceFile,
+  failure: LintFailure | undefined,
+): Record<string, unknown> {
+  return {
+    warnings: findings.map(({ rule, message, url, range }) => ({
+      ruleName: rule,
+      ...describe(rule),
+      ...(url === undefined ? {} : { url }),
+      detail: message,
+      ...location(range),
+    })),
+    ...(failure === undefined
+      ? {}
+      : { buildError: { message: failure.message, ...location(failure.range) } }),
+    sources: [
+      {
+        fileName: file.name,
+        language: 'Dockerfile',
+        data: Buffer.from(file.text, 'utf8').toString('base64'),
+      },
+    ],
+  };
+}
+
+function describe(name: string): { description?: string } {
+  const rule = rules.find(known => known.name === name);
+  return rule === undefined ? {} : { description: rule.description };
+}
+
+function asSarif(
+  findings: readonly Diagnostic[],
+  file: SourceFile,
+  failure: LintFailure | undefined,
+): Record<string, unknown> {
+  const known = new Set(rules.map(rule => rule.name));
+  const others = [...new Set(findings.map(finding => finding.rule))].filter(name => !known.has(name));
+  const descriptors = [
+    ...rules.map(({ name, description, url }) => ({
+      id: name,
+      shortDescription: { text: description },
+      ...(url === undefined ? {} : { helpUri: url }),
+    })),
+    ...others.map(id => ({ id })),
+  ];
+  const results = findings.map(({ rule, message, range }) =>
+    sarifResult(rule, 'warning', message, file, range),
+  );
+  if (failure !== undefined) {
+    results.push(sarifResult('build', 'error', failure.message, file, failure.range));
+  }
+  return {
+    $schema: 'https://json.schemastore.org/sarif-2.1.0.json',
+    version: '2.1.0',
+    runs: [
+      { tool: { driver: { name: 'slipway', rules: descriptors } }, columnKind: 'utf16CodeUnits', results },
+    ],
+  };
+}
+
+/** Without a place it is about the whole file. Columns count from 1 there. */
+function sarifResult(
+  ruleId: string,
+  level: 'warning' | 'error',
+  text: string,
+  file: SourceFile,
+  range: SourceRange | undefined,
+): Record<string, unknown> {
+  const region = range && {
+    startLine: range.start.line,
+    startColumn: range.start.column + 1,
+    endLine: range.end.line,
+    endColumn: range.end.column + 1,
+  };
+  const artifactLocation = { uri: encodeURI((range?.file ?? file).name) };
+  const physicalLocation = { artifactLocation, ...(region === undefined ? {} : { region }) };
+  return { ruleId, level, message: { text }, locations: [{ physicalLocation }] };
+}

@@ -32,7 +32,7 @@ function startsWith(bytes: Buffer, magic: readonly number[]): boolean {
 }
 
 /**
- * The bytes of `source` unpacked; memory stays bounded. `tar` and `none` pass through unchanged.
+ * The bytes of `source` unpacked; memory stays bounded. A source may use its buffer again for the next chunk. `tar` and `none` pass through unchanged.
  * @throws BuildError `integrity` for damaged, truncated or trailing bytes (after data was given, so commit last),
  *   `unsupported` when xz or bzip2 is asked for on a machine without that program
  */

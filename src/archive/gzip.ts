@@ -145,7 +145,8 @@ async function* gunzipWithZlibSync(
     if (ended) break;
     // An empty push at the end of input fetches what zlib still holds; nothing more means that the end is missing.
     if (piece === undefined && chunk === undefined) throw damagedGzip('it is truncated');
-    before = piece ?? before;
+    // A copy: the source may use its buffer again.
+    before = Buffer.from((piece ?? before).subarray(-trailerBytes));
     piece = await input.next();
   }
   yield* afterFirstMember(input, Buffer.concat([before, piece ?? Buffer.alloc(0)]), output.trailer());
@@ -157,7 +158,7 @@ async function firstPiece(input: PieceReader): Promise<{ whole: Buffer; body: Bu
   for (;;) {
     const piece = await input.next();
     if (piece === undefined) throw damagedGzip(whole.length === 0 ? 'it is empty' : 'it is truncated');
-    whole = whole.length === 0 ? piece : Buffer.concat([whole, piece]);
+    whole = Buffer.concat([whole, piece]);
     const length = gzipHeaderLength(whole);
     if (length !== undefined) return { whole, body: whole.subarray(length) };
   }

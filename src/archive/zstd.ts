@@ -106,7 +106,8 @@ async function* unzstdWithFzstd(
   };
   for await (const chunk of source) {
     for (let at = 0; at < chunk.length; at += pieceBytes) {
-      frames.push(chunk.subarray(at, at + pieceBytes), decode);
+      // A copy: fzstd holds on to its input, and the source may use its buffer again.
+      frames.push(chunk.slice(at, at + pieceBytes), decode);
       for (const piece of output) yield piece;
       output = [];
     }

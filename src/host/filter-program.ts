@@ -3,9 +3,9 @@
 import { spawn } from 'node:child_process';
 import { accessSync, constants, statSync } from 'node:fs';
 import { isAbsolute, join } from 'node:path';
-import { Readable } from 'node:stream';
-import { pipeline } from 'node:stream/promises';
+import type { Writable } from 'node:stream';
 import { BuildError, errnoOf, messageOf, printable } from '../errors.ts';
+import { SystemError } from './ffi.ts';
 
 const defaultPath = '/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin';
 const stderrBytes = 4096;
@@ -54,9 +54,9 @@ export async function* filterThrough(
     });
   });
   let sourceError: unknown;
-  const fed = pipeline(Readable.from(source), child.stdin).catch(error => {
+  const fed = feed(source, child.stdin).catch(error => {
     // A filter that stops reading says why itself; anything else is the source's own failure.
-    if (errnoOf(error) !== 'EPIPE' && errnoOf(error) !== 'ERR_STREAM_PREMATURE_CLOSE') {
+    if (errnoOf(error) !== 'EPIPE' && errnoOf(error) !== 'ERR_STREAM_DESTROYED') {
       sourceError = error;
       child.kill('SIGKILL');
     }
@@ -70,6 +70,25 @@ export async function* filterThrough(
       throw new BuildError('integrity', `${program} could not unpack its input: ${printable(failure)}`);
     }
   } finally {
+    child.stdin.destroy();
     child.kill('SIGKILL');
+    await fed;
   }
+}
+
+/** Waits for each chunk to be written, since a source may use its buffer again. */
+async function feed(source: AsyncIterable<Uint8Array>, into: Writable): Promise<void> {
+  into.on('error', () => undefined);
+  for await (const chunk of source) {
+    await new Promise<void>((resolve, reject) => {
+      const closed = () => reject(new SystemError(32, 'write'));
+      into.once('close', closed);
+      into.write(chunk, error => {
+        into.off('close', closed);
+        if (error) reject(error);
+        else resolve();
+      });
+    });
+  }
+  into.end();
 }

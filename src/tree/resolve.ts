@@ -67,10 +67,15 @@ export function openInRoot(rootFd: number, path: string, flags: number, how = re
 
 /**
  * Opens a directory in the root, making what is missing with mode 0755, also behind a dangling link.
- * @param made called with each path (as asked for, links not resolved) that was made
+ * @param made called with the literal path of each directory that was made
  * @returns an O_PATH descriptor, or minus errno
  */
-export function tryMakeInRoot(rootFd: number, path: string, made: () => void, how = resolver()): number {
+export function tryMakeInRoot(
+  rootFd: number,
+  path: string,
+  made: (literal: string) => void,
+  how = resolver(),
+): number {
   const fd = tryOpenInRoot(rootFd, path, O_PATH | O_DIRECTORY, how);
   if (fd !== -errno.noEntry) return fd;
   return new Walk(rootFd, true, made).open(path, O_PATH | O_DIRECTORY);
@@ -80,13 +85,13 @@ export function tryMakeInRoot(rootFd: number, path: string, made: () => void, ho
 class Walk {
   readonly #rootFd: number;
   readonly #make: boolean;
-  readonly #made: () => void;
+  readonly #made: (literal: string) => void;
   /** Components of the directory reached so far, all real directories. */
   #literal: string[] = [];
   #fd = -1;
   #links = 0;
 
-  constructor(rootFd: number, make: boolean, made: () => void = () => {}) {
+  constructor(rootFd: number, make: boolean, made: (literal: string) => void = () => {}) {
     this.#rootFd = rootFd;
     this.#make = make;
     this.#made = made;
@@ -140,7 +145,7 @@ class Walk {
     if (fd !== -errno.noEntry || !this.#make) return fd;
     const failed = tryMkdirAt(this.#fd, part, 0o755);
     if (failed < 0 && failed !== -errno.exists) return failed;
-    if (failed === 0) this.#made();
+    if (failed === 0) this.#made([...this.#literal, part].join('/'));
     return tryOpenAt(this.#fd, part, O_PATH | O_NOFOLLOW);
   }
 

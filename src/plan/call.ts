@@ -71,7 +71,7 @@ function descriptionOf(name: string, comments: readonly string[]): { description
 }
 
 /** Needs no images: the list is of what is written. */
-export function describeTargets({ dockerfile }: Pick<Outline, 'dockerfile'>): TargetsCall {
+export function listTargets(dockerfile: Dockerfile): TargetsCall {
   const targets = dockerfile.stages.map(
     ({ index, name, from }): TargetEntry => ({
       ...(name === undefined ? {} : { name }),
@@ -188,7 +188,7 @@ function mountsInReach(stages: readonly PlannedStage[]): { secrets: OutlineSecre
 }
 
 /** Tables as docker prints them; an empty one is left out. */
-export function outlineText(call: OutlineCall): string {
+export function formatOutline(call: OutlineCall): string {
   const { name, description, args = [], secrets = [], ssh = [] } = call;
   const requiredTable = (title: string, entries: readonly OutlineSecret[]) =>
     table(
@@ -209,7 +209,7 @@ export function outlineText(call: OutlineCall): string {
   return `${blocks.filter(block => block !== '').join('\n\n')}\n`;
 }
 
-export function targetsText({ targets }: TargetsCall): string {
+export function formatTargets({ targets }: TargetsCall): string {
   const rows = targets.map(target => {
     const name = [target.name ?? '', target.default ? '(default)' : ''].filter(word => word !== '').join(' ');
     return [name, target.description ?? ''];

@@ -12,23 +12,19 @@ export interface LintFailure {
   readonly range?: SourceRange;
 }
 
-/**
- * @param file the Dockerfile, which JSON carries along
- * @returns what `--check` and `lint` print, with a line end
- */
+/** @returns what `--check` and `lint` print, with a line end */
 export function formatFindings(
-  findings: readonly Diagnostic[],
   format: LintFormat,
-  file: SourceFile,
+  findings: readonly Diagnostic[],
   failure?: LintFailure,
 ): string {
   switch (format) {
     case 'text':
       return asText(findings, failure);
     case 'json':
-      return `${JSON.stringify(asJson(findings, file, failure), undefined, 2)}\n`;
+      return `${JSON.stringify(asJson(findings, failure), undefined, 2)}\n`;
     case 'sarif':
-      return `${JSON.stringify(asSarif(findings, file, failure), undefined, 2)}\n`;
+      return `${JSON.stringify(asSarif(findings, failure), undefined, 2)}\n`;
   }
 }
 
@@ -84,11 +80,7 @@ function location(range: SourceRange | undefined): { location?: JsonLocation } {
 }
 
 /** The object that `docker build --call=check,format=json` prints. */
-function asJson(
-  findings: readonly Diagnostic[],
-  file: SourceFile,
-  failure: LintFailure | undefined,
-): Record<string, unknown> {
+function asJson(findings: readonly Diagnostic[], failure: LintFailure | undefined): Record<string, unknown> {
   return {
     warnings: findings.map(({ rule, message, url, range }) => ({
       ruleName: rule,
@@ -100,14 +92,18 @@ function asJson(
     ...(failure === undefined
       ? {}
       : { buildError: { message: failure.message, ...location(failure.range) } }),
-    sources: [
-      {
-        fileName: file.name,
-        language: 'Dockerfile',
-        data: Buffer.from(file.text, 'utf8').toString('base64'),
-      },
-    ],
+    sources: filesOf(findings, failure).map(({ name, text }) => ({
+      fileName: name,
+      language: 'Dockerfile',
+      data: Buffer.from(text, 'utf8').toString('base64'),
+    })),
   };
+}
+
+/** The files that something was found in, each once. */
+function filesOf(findings: readonly Diagnostic[], failure: LintFailure | undefined): SourceFile[] {
+  const ranges = [...findings, ...(failure === undefined ? [] : [failure])].map(({ range }) => range);
+  return [...new Set(ranges.flatMap(range => (range === undefined ? [] : [range.file])))];
 }
 
 function describe(name: string): { description?: string } {
@@ -115,11 +111,7 @@ function describe(name: string): { description?: string } {
   return rule === undefined ? {} : { description: rule.description };
 }
 
-function asSarif(
-  findings: readonly Diagnostic[],
-  file: SourceFile,
-  failure: LintFailure | undefined,
-): Record<string, unknown> {
+function asSarif(findings: readonly Diagnostic[], failure: LintFailure | undefined): Record<string, unknown> {
   const known = new Set(rules.map(rule => rule.name));
   const others = [...new Set(findings.map(finding => finding.rule))].filter(name => !known.has(name));
   const descriptors = [
@@ -130,11 +122,9 @@ function asSarif(
     })),
     ...others.map(id => ({ id })),
   ];
-  const results = findings.map(({ rule, message, range }) =>
-    sarifResult(rule, 'warning', message, file, range),
-  );
+  const results = findings.map(({ rule, message, range }) => sarifResult(rule, 'warning', message, range));
   if (failure !== undefined) {
-    results.push(sarifResult('build', 'error', failure.message, file, failure.range));
+    results.push(sarifResult('build', 'error', failure.message, failure.range));
   }
   return {
     $schema: 'https://json.schemastore.org/sarif-2.1.0.json',
@@ -145,21 +135,23 @@ function asSarif(
   };
 }
 
-/** Without a place it is about the whole file. Columns count from 1 there. */
+/** Columns count from 1 there. */
 function sarifResult(
   ruleId: string,
   level: 'warning' | 'error',
   text: string,
-  file: SourceFile,
   range: SourceRange | undefined,
 ): Record<string, unknown> {
-  const region = range && {
-    startLine: range.start.line,
-    startColumn: range.start.column + 1,
-    endLine: range.end.line,
-    endColumn: range.end.column + 1,
+  const locations = range === undefined ? [] : [{ physicalLocation: physicalLocation(range) }];
+  return { ruleId, level, message: { text }, locations };
+}
+
+function physicalLocation({ file, start, end }: SourceRange): Record<string, unknown> {
+  const region = {
+    startLine: start.line,
+    startColumn: start.column + 1,
+    endLine: end.line,
+    endColumn: end.column + 1,
   };
-  const artifactLocation = { uri: encodeURI((range?.file ?? file).name) };
-  const physicalLocation = { artifactLocation, ...(region === undefined ? {} : { region }) };
-  return { ruleId, level, message: { text }, locations: [{ physicalLocation }] };
+  return { artifactLocation: { uri: encodeURI(file.name) }, region };
 }

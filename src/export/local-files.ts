@@ -44,21 +44,24 @@ export class FileWriter {
         this.#directories.push(entry);
         return;
       case 'file':
-        return this.#file(input);
+        this.#file(input);
+        return;
       case 'symlink':
         orThrow(trySymlinkAt(entry.linkTarget ?? '', this.#dirFd, path), 'symlinkat', path);
-        return setTimesAt(this.#dirFd, path, entry.mtimeSec, entry.mtimeNsec);
+        setTimesAt(this.#dirFd, path, entry.mtimeSec, entry.mtimeNsec);
+        return;
       case 'hardlink':
         orThrow(tryLinkAt(this.#dirFd, entry.linkTarget ?? '', this.#dirFd, path), 'linkat', path);
         return;
       case 'fifo':
       case 'char':
       case 'block':
-        return this.#special(entry, typeBits[entry.type]);
+        this.#special(entry, typeBits[entry.type]);
+        return;
       case 'whiteout':
         throw new BuildError('internal', 'a flattened image has a whiteout');
       default:
-        return unreachable(entry.type);
+        unreachable(entry.type);
     }
   }
 

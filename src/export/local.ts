@@ -1,6 +1,15 @@
 // The file system of an image as files in a directory. Everything is written into a fresh directory that only we can
 // enter; when that is complete its content is moved into place by renaming, which follows no link that stands there.
-import { chmodSync, lstatSync, mkdirSync, readdirSync, renameSync, rmdirSync, type Stats } from 'node:fs';
+import {
+  chmodSync,
+  lstatSync,
+  lutimesSync,
+  mkdirSync,
+  readdirSync,
+  renameSync,
+  rmdirSync,
+  type Stats,
+} from 'node:fs';
 import { mkdir } from 'node:fs/promises';
 import { join, resolve } from 'node:path';
 import { BuildError, printable } from '../errors.ts';
@@ -89,18 +98,23 @@ function* conflicts(from: Buffer, to: Buffer): Iterable<Buffer> {
   }
 }
 
+/** Directories are opened up while they are moved: their own mode may forbid changing them. */
 function moveInto(from: Buffer, to: Buffer): void {
   for (const name of namesIn(from)) {
     const source = child(from, name);
     const target = child(to, name);
     const stat = statOf(source);
-    if (stat?.isDirectory() && statOf(target)?.isDirectory()) {
-      chmodSync(source, 0o700); // its own mode may forbid taking things out
+    const isDirectory = stat?.isDirectory() ?? false;
+    if (isDirectory) chmodSync(source, 0o700);
+    if (isDirectory && statOf(target)) {
       moveInto(source, target);
       rmdirSync(source);
-      chmodSync(target, stat.mode & 0o7777);
     } else {
       renameSync(source, target);
+    }
+    if (stat && isDirectory) {
+      lutimesSync(target, stat.atime, stat.mtime);
+      chmodSync(target, stat.mode & 0o7777);
     }
   }
 }

@@ -23,7 +23,7 @@ export function defineBuild(program: Command, session: Session): void {
     const request = makeBuildRequest(context, flags, session.env, session.cwd);
     if (flags.check || (flags.call && flags.call !== 'build')) {
       const { callBuild } = await import('./call.ts');
-      await callBuild(request, flags.check ? 'check' : (flags.call ?? 'check'), session);
+      await callBuild(request, flags.check ? 'check' : (flags.call ?? 'check'), session, command);
       return;
     }
     await runBuild(request, flags, session, command);

@@ -1,13 +1,21 @@
 // slipway build --check and --call: what a Dockerfile says, without building it.
+import type { Command } from 'commander';
 import type { BuildRequest } from '../../build/request.ts';
 import { BuildError, printable } from '../../errors.ts';
+import type { ImageConfig } from '../../image/config.ts';
+import type { Outline } from '../../plan/outline.ts';
 import { inspectDockerfile } from '../inspect-dockerfile.ts';
 import type { Session } from '../session.ts';
 
 const methods = ['check', 'outline', 'targets'];
 
 /** @param call `check`, `outline` or `targets`, perhaps with `,format=json` */
-export async function callBuild(request: BuildRequest, call: string, session: Session): Promise<void> {
+export async function callBuild(
+  request: BuildRequest,
+  call: string,
+  session: Session,
+  command: Command,
+): Promise<void> {
   const [method = '', ...options] = call.split(',');
   const format = options.find(option => option.startsWith('format='))?.slice('format='.length) ?? 'text';
   const unknown = options.find(option => !option.startsWith('format='));
@@ -16,19 +24,36 @@ export async function callBuild(request: BuildRequest, call: string, session: Se
       hint: `use build, ${methods.join(', ')}, each with or without ,format=json`,
     });
   }
-  const { findings, dockerfile, outline } = await inspectDockerfile(request, session);
   if (method === 'check') {
+    const { findings } = await inspectDockerfile(request, session);
     const { formatFindings } = await import('../../dockerfile/lint/report.ts');
-    session.out(formatFindings(findings, format as 'text' | 'json', dockerfile.file));
+    session.out(formatFindings(format === 'json' ? 'json' : 'text', findings));
     if (findings.length > 0) session.status = 1;
     return;
   }
-  const { describeOutline, describeTargets, outlineText, targetsText } = await import('../../plan/call.ts');
-  if (method === 'outline') {
-    const described = describeOutline(outline);
-    session.out(format === 'json' ? `${JSON.stringify(described, null, 2)}\n` : outlineText(described));
+  const { describeOutline, formatOutline, formatTargets, listTargets } = await import('../../plan/call.ts');
+  const show = <T>(value: T, text: (value: T) => string) =>
+    session.out(format === 'json' ? `${JSON.stringify(value, null, 2)}\n` : text(value));
+  const { dockerfile, outline } = await inspectDockerfile(request, session);
+  if (method === 'targets') {
+    show(listTargets(dockerfile), formatTargets);
     return;
   }
-  const described = describeTargets(outline);
-  session.out(format === 'json' ? `${JSON.stringify(described, null, 2)}\n` : targetsText(described));
+  show(describeOutline(outline, await baseConfigs(outline, request, session, command)), formatOutline);
+}
+
+/** What the images in reach say: their ONBUILD triggers are part of the outline. */
+async function baseConfigs(
+  outline: Outline,
+  request: BuildRequest,
+  session: Session,
+  command: Command,
+): Promise<ReadonlyMap<string, ImageConfig>> {
+  if (outline.bases.length === 0) return new Map();
+  const [{ openTools }, { findAllBases }] = await Promise.all([
+    import('../wire.ts'),
+    import('../../build/bases.ts'),
+  ]);
+  await using wired = await openTools(session, command, { emit: () => {}, isolation: 'auto' });
+  return (await findAllBases(outline, request, wired.tools)).configs;
 }

@@ -1,6 +1,7 @@
 // slipway lint: the checks of a Dockerfile by themselves, for people, programs and code scanners. Asks no registry.
 import type { Command } from 'commander';
 import { Option } from 'commander';
+import type { LintFormat } from '../../dockerfile/lint/report.ts';
 import type { Session } from '../session.ts';
 
 interface LintFlags {
@@ -39,8 +40,8 @@ export function defineLint(program: Command, session: Session): void {
         session.env,
         session.cwd,
       );
-      const { findings, dockerfile } = await inspectDockerfile(request, session);
-      session.out(formatFindings(findings, flags.format as 'text' | 'json' | 'sarif', dockerfile.file));
+      const { findings } = await inspectDockerfile(request, session);
+      session.out(formatFindings(flags.format as LintFormat, findings));
       if (findings.length > 0) session.status = 1;
     });
 }

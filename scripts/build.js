@@ -26,7 +26,7 @@ await build({
   packages: 'bundle',
   external: ['koffi', 'lmdb', 'zlib-sync'],
   banner: {
-    js: "import { createRequire as __require } from 'node:module'; const require = __require(import.meta.url);",
+    js: "import { createRequire as slipwayRequire } from 'node:module'; const require = slipwayRequire(import.meta.url);",
   },
   sourcemap: true,
   logLevel: 'warning',

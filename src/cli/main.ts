@@ -27,7 +27,8 @@ async function run(session: Session): Promise<number> {
   try {
     await makeProgram(session).parseAsync([...session.argv], { from: 'user' });
     return session.status;
-  } catch (error) {
+  } catch (caught) {
+    const error = firstOf(caught);
     if (error instanceof UsageShown) return error.status;
     const failure =
       session.signal.aborted && !(error instanceof BuildError && error.code === 'internal')
@@ -36,6 +37,12 @@ async function run(session: Session): Promise<number> {
     process.stderr.write(renderError(failure, session.debug));
     return failure instanceof BuildError ? exitStatusOf(failure.code) : 1;
   }
+}
+
+/** Of an error during clean-up after an error, the one that came first. */
+function firstOf(error: unknown): unknown {
+  const suppressed = (error as { suppressed?: unknown } | null)?.suppressed;
+  return suppressed === undefined ? error : firstOf(suppressed);
 }
 
 function makeSession(argv: readonly string[]): Session {

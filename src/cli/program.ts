@@ -19,7 +19,6 @@ export function makeProgram(session: Session): Command {
     .version(`slipway ${version}`, '-v, --version', 'print the version')
     .option('-D, --debug', 'show stack traces and details of errors')
     .option('--root <dir>', 'directory of the local store (default: SLIPWAY_ROOT or the user data directory)')
-    .enablePositionalOptions()
     .showSuggestionAfterError(true)
     .configureOutput({
       writeOut: session.out,

@@ -136,7 +136,8 @@ function lazyNetwork(
     },
     download: async request => (await web())(request),
     close: async () => {
-      await (await opened)?.close();
+      // One that could not be opened has nothing to close; its error was reported where it was asked for.
+      await (await opened?.catch(() => undefined))?.close();
       for (const close of closers) await close();
     },
   };

@@ -72,6 +72,11 @@ export function openHttp(options: HttpOptions): Http {
 
 type Undici = typeof import('undici');
 
+/** Its default export is what `require` gives: the one shape that is the same in the bundle. */
+async function loadUndici(): Promise<Undici> {
+  return (await import('undici')).default as unknown as Undici;
+}
+
 class UndiciHttp implements Http {
   readonly #options: HttpOptions;
   readonly #idleMs: number;
@@ -90,7 +95,7 @@ class UndiciHttp implements Http {
     signal.throwIfAborted();
     const literal = literalKind(url);
     if (literal && request.refuse?.includes(literal)) throw refusal(url.host, article(literal));
-    const { request: exchange } = await import('undici');
+    const { request: exchange } = await loadUndici();
     const dispatcher = await this.#dispatcher(request);
     try {
       const answer = await exchange(url, {
@@ -147,7 +152,7 @@ class UndiciHttp implements Http {
   }
 
   async #open(request: HttpRequest, proxy: URL | undefined): Promise<Dispatcher> {
-    const undici = await import('undici');
+    const undici = await loadUndici();
     const timeout = this.#options.connectTimeoutMs ?? 30_000;
     const connections = this.#options.connectionsPerHost ?? 8;
     const tls = tlsOptions(request.tls, this.#options.env);

@@ -10,7 +10,8 @@ export interface BuildFlags {
   readonly target?: string;
   readonly platform?: string;
   readonly cache: boolean;
-  readonly noCacheFilter: readonly string[];
+  /** `--no-cache-filter`; commander takes "no-" for a negation. */
+  readonly cacheFilter: readonly string[];
   readonly pull?: boolean | string;
   readonly squash?: boolean;
   readonly output: readonly string[];
@@ -103,7 +104,7 @@ export const buildDefaults: BuildFlags = {
   buildArg: [],
   buildContext: [],
   cache: true,
-  noCacheFilter: [],
+  cacheFilter: [],
   output: [],
   label: [],
   annotation: [],

@@ -35,7 +35,7 @@ export function makeBuildRequest(context: string, flags: BuildFlags, env: Env, c
     outputs: outputs(flags, tags),
     squash: flags.squash ?? false,
     noCache: !flags.cache,
-    noCacheFilter: flags.noCacheFilter
+    noCacheFilter: flags.cacheFilter
       .flatMap(value => value.split(','))
       .map(name => name.trim().toLowerCase()),
     pull: pullPolicy(flags.pull),

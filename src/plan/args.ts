@@ -61,10 +61,16 @@ function describe(prefix: string, p: Platform): (readonly [string, string])[] {
   ];
 }
 
+/** Value of TARGETSTAGE: the target as it was asked for, an index as its stage's name, '' for a stage without one. */
+function targetName({ stages }: Dockerfile, { target }: PlanOptions): string {
+  if (target === undefined || target === '') return stages.at(-1)?.name ?? '';
+  const isIndex = /^\d+$/.test(target) && !stages.some(stage => stage.name === target);
+  return isIndex ? (stages[Number(target)]?.name ?? '') : target;
+}
+
 /** @throws BuildError `dockerfile` when a default can not be expanded */
 export function globalScope(dockerfile: Dockerfile, options: PlanOptions): GlobalScope {
-  const targetName = options.target ?? dockerfile.stages.at(-1)?.name ?? '';
-  const values = platformArgs(options, targetName);
+  const values = platformArgs(options, targetName(dockerfile, options));
   const declared: DeclaredArg[] = [];
   for (const instruction of dockerfile.globalArgs) {
     for (const { key, value: fallback } of instruction.args) {

@@ -11,6 +11,7 @@ const verbatim = new Set<Instruction['kind']>([
   'shell',
   'maintainer',
   'onbuild',
+  'arg',
 ]);
 
 /** The instruction on one line, variables replaced as far as they are known. */

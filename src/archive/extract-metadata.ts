@@ -5,7 +5,7 @@ import { errnoOf } from '../errors.ts';
 import { SystemError } from '../host/ffi.ts';
 import { setTimesOf, trySetXattr } from '../host/fs-calls.ts';
 import type { Entry } from '../tree/entry.ts';
-import { isKeptXattr } from './xattr-policy.ts';
+import { isKeptXattr } from '../tree/xattr-policy.ts';
 
 /** keep: as the archive says; caller: of whoever runs this. */
 export type Ownership = 'keep' | 'caller';

@@ -1,0 +1,14 @@
+// Which extended attributes of files belong to an image: capabilities, ACLs and what users set. Not overlay's own
+// (trusted.overlay.*, user.overlay.*: opaque, redirect, metacopy), which only the kernel may say, nor the labels of a
+// machine's security modules.
+
+const kept: ReadonlySet<string> = new Set([
+  'security.capability',
+  'system.posix_acl_access',
+  'system.posix_acl_default',
+]);
+
+/** Whether an attribute of this name is read from trees and set by extraction. */
+export function isKeptXattr(name: string): boolean {
+  return kept.has(name) || (name.startsWith('user.') && !name.startsWith('user.overlay.'));
+}

@@ -20,7 +20,7 @@ import type { LayerIndex } from '../../src/layer/layers.ts';
 import { makeView } from '../../src/layer/view.ts';
 import { bytePath } from '../../src/tree/entry.ts';
 import { failsWith, type LayersFixture, paths, signal, text } from '../support/layers-fixture.ts';
-import { tarBytes } from '../support/tar-bytes.ts';
+import { type TarSpec, tarBytes } from '../support/tar-bytes.ts';
 
 /** Part of layers.ts. */
 export function adoptedLayers(at: LayersFixture): void {
@@ -84,6 +84,24 @@ export function adoptedLayers(at: LayersFixture): void {
       assert.equal(at.remote.fetched.length, 1);
       assert.equal(text(await at.layers.index(diffId, signal), 'data'), 'some data');
     });
+
+    for (const [what, specs] of [
+      ['lists', [{ path: '.wh.d' }, { path: 'd', type: 'directory' }, { path: 'd/x' }]],
+      ['lists first', [{ path: 'd', type: 'directory' }, { path: 'd/x' }, { path: '.wh.d' }]],
+      ['does not list', [{ path: '.wh.d' }, { path: 'd/x' }]],
+    ] as [string, TarSpec[]][]) {
+      it(`is one with an opaque directory when it deletes a directory, fills it again and ${what} it`, async () => {
+        const bytes = tarBytes(...specs);
+        const id = digestOf(bytes);
+        at.layers.adopt(id, at.remote.offer(bytes, mediaTypes.ociLayerTar));
+        const directory = join(await at.layers.tree(id, signal), 'd');
+        assert.ok(lstatSync(join(directory, 'x')).isFile());
+        const opaque = execFileSync('getfattr', ['--only-values', '-n', 'trusted.overlay.opaque', directory]);
+        assert.equal(opaque.toString(), 'y');
+        const { entries } = await at.layers.index(id, signal);
+        assert.deepEqual([entries[0]?.path, entries[0]?.opaque], ['d', true]);
+      });
+    }
 
     it('may come uncompressed', async () => {
       at.layers.adopt(diffId, at.remote.offer(tar, mediaTypes.ociLayerTar));

@@ -1,7 +1,13 @@
 // Starts programs of this machine: an argument list and an environment, never a shell. Everything that slipway starts
 // (git, xz, runc) goes through here.
-import { spawn } from 'node:child_process';
+import { type ChildProcess, spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { closeSync } from 'node:fs';
+import { Socket } from 'node:net';
+import type { Readable } from 'node:stream';
 import { BuildError, errnoOf, messageOf, printable } from '../errors.ts';
+import { check, declareC } from './ffi.ts';
+import { openFlags } from './fs-calls.ts';
 
 export interface ProgramLimits {
   /** stdout and stderr together; more ends the program and the call fails. Default: no limit. */
@@ -22,6 +28,13 @@ export interface ProgramOptions {
   /** Receives output as it comes; what it throws ends the program and is thrown. Default: output is thrown away. */
   onOutput?(stream: 'stdout' | 'stderr', chunk: Buffer): void;
   readonly limits?: ProgramLimits;
+  /** Open files that the program gets as its descriptors 3, 4, ...; no others but 0, 1 and 2 reach it. */
+  readonly inherit?: readonly number[];
+  /**
+   * Gives the program pipes. Node's own are sockets, which a program cannot open anew as /dev/stdout or /proc/self/fd/1.
+   * Default false.
+   */
+  readonly plainPipes?: boolean;
 }
 
 /** How a program ended: `status` is undefined when a signal ended it, and the other way around. */
@@ -40,12 +53,14 @@ export async function runProgram(argv: readonly string[], options: ProgramOption
   const [program, ...args] = argv;
   if (program === undefined) throw new BuildError('internal', 'a program needs a name');
   options.signal?.throwIfAborted();
+  const outputs = openOutputs(options);
   const child = spawn(program, args, {
     cwd: options.cwd,
     env: options.env ?? { PATH: process.env.PATH ?? '/usr/sbin:/usr/bin:/sbin:/bin' },
-    stdio: [options.stdin === undefined ? 'ignore' : 'pipe', 'pipe', 'pipe'],
+    stdio: [options.stdin === undefined ? 'ignore' : 'pipe', ...outputs.stdio, ...(options.inherit ?? [])],
     detached: true,
   });
+  const { stdout, stderr, ended } = outputs.started(child);
   let failure: unknown;
   const stop = (reason: unknown) => {
     failure ??= reason;
@@ -60,8 +75,8 @@ export async function runProgram(argv: readonly string[], options: ProgramOption
       stop(error);
     }
   };
-  child.stdout?.on('data', receive('stdout'));
-  child.stderr?.on('data', receive('stderr'));
+  stdout?.on('data', receive('stdout'));
+  stderr?.on('data', receive('stderr'));
   child.stdin?.on('error', () => {}); // a program may end without reading all of it
   child.stdin?.end(options.stdin);
   try {
@@ -71,11 +86,54 @@ export async function runProgram(argv: readonly string[], options: ProgramOption
         resolve({ status: status ?? undefined, signal: signal ?? undefined }),
       );
     });
+    await ended;
     if (failure !== undefined) throw failure;
     return end;
   } finally {
     watchers.end();
+    outputs.close();
   }
+}
+
+interface Outputs {
+  readonly stdio: readonly ('pipe' | number)[];
+  /** Called once the program has its ends. */
+  started(child: ChildProcess): {
+    readonly stdout: Readable | null;
+    readonly stderr: Readable | null;
+    /** Resolves when nobody writes any more. */
+    readonly ended: Promise<unknown>;
+  };
+  close(): void;
+}
+
+function openOutputs(options: ProgramOptions): Outputs {
+  if (!options.plainPipes) {
+    return {
+      stdio: ['pipe', 'pipe'],
+      started: ({ stdout, stderr }) => ({ stdout, stderr, ended: Promise.resolve() }),
+      close: () => {},
+    };
+  }
+  const pipes = [openPipe(), openPipe()];
+  const streams = pipes.map(pipe => new Socket({ fd: pipe.read, readable: true, writable: false }));
+  return {
+    stdio: pipes.map(pipe => pipe.write),
+    started() {
+      for (const pipe of pipes) closeSync(pipe.write);
+      const [stdout = null, stderr = null] = streams;
+      return { stdout, stderr, ended: Promise.allSettled(streams.map(stream => once(stream, 'close'))) };
+    },
+    close() {
+      for (const stream of streams) stream.destroy();
+    },
+  };
+}
+
+function openPipe(): { readonly read: number; readonly write: number } {
+  const ends = Buffer.alloc(8);
+  check(declareC('int pipe2(void *ends, int flags)')(ends, openFlags.closeOnExec), 'pipe2');
+  return { read: ends.readInt32LE(0), write: ends.readInt32LE(4) };
 }
 
 function watchLimits(options: ProgramOptions, program: string, stop: (reason: unknown) => void) {

@@ -1,10 +1,11 @@
 // The strongest rung: an OCI runtime (runc or crun) found on this machine runs the step.
-// setpriv and unshare around it see to it that nothing survives: when this process goes, however it goes, the first
-// process of the outer pid namespace is killed, and the kernel ends everything in it.
+// It is started through the launcher, in a pid namespace of its own, so that nothing survives slipway.
 import { mkdirSync, readFileSync, rmdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { BuildError } from '../errors.ts';
-import { runProgram } from '../host/process.ts';
+import { commandError } from './commands.ts';
+import { call, type LauncherStep, named } from './launcher/launcher.ts';
+import { launch, reportFd, supervised } from './launcher/supervise.ts';
 import { cgroupPlaces, hasUnifiedCgroups, mostOpenFiles } from './machine.ts';
 import { type Prepared, prepareRun } from './prepare.ts';
 import type { Sandbox, SandboxRequest, SandboxResult } from './sandbox.ts';
@@ -17,6 +18,11 @@ export interface OciOptions {
   /** As it says itself: `1.1.5`. */
   readonly version: string;
 }
+
+const MS_REC_PRIVATE = 0x44000;
+const MS_NOSUID_NODEV_NOEXEC = 14;
+const F_SETFD = 2;
+const FD_CLOEXEC = 1;
 
 let count = 0;
 
@@ -36,12 +42,15 @@ async function runStep(request: SandboxRequest, options: OciOptions): Promise<Sa
   try {
     writeBundle(request, prepared, id);
     const log = join(prepared.dir, 'log');
-    const end = await runProgram(commandLine(options, prepared.dir, id, log), {
-      env: { PATH: '/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin' },
-      signal: request.signal,
-      onOutput: (stream, chunk) => request.onOutput(stream, chunk),
-    });
-    throwStartFailure(log, options);
+    const { end } = await launch(
+      supervised(runtimeSteps(options, prepared.dir, id, log), { parent: process.pid }),
+      {
+        dir: prepared.dir,
+        signal: request.signal,
+        onOutput: (stream, chunk) => request.onOutput(stream, chunk),
+      },
+    );
+    throwStartFailure(log, options, request.argv[0] ?? '');
     if (end.status !== undefined) return { kind: 'exited', status: end.status };
     return { kind: 'signalled', signal: end.signal ?? 'SIGKILL' };
   } finally {
@@ -50,12 +59,18 @@ async function runStep(request: SandboxRequest, options: OciOptions): Promise<Sa
   }
 }
 
-function commandLine(options: OciOptions, dir: string, id: string, log: string): readonly string[] {
-  return [
-    ...['setpriv', '--pdeathsig', 'KILL', '--'],
-    ...['unshare', '--pid', '--fork', '--kill-child', '--mount-proc', '--'],
+/** The runtime as process 1 of a pid namespace, with a /proc that belongs to it. */
+function runtimeSteps(options: OciOptions, dir: string, id: string, log: string): readonly LauncherStep[] {
+  const argv = [
     ...[options.program, '--root', join(dir, 'state'), '--log', log, '--log-format', 'json'],
     ...['run', '--bundle', dir, id],
+  ];
+  const env = ['PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin'];
+  return [
+    named('mount /', call('mount', 'none', '/', 0, MS_REC_PRIVATE, 0)),
+    named('mount /proc', call('mount', 'proc', '/proc', 'proc', MS_NOSUID_NODEV_NOEXEC, 0)),
+    call('fcntl', reportFd, F_SETFD, FD_CLOEXEC),
+    named(options.program, call('execve', options.program, argv, env)),
   ];
 }
 
@@ -82,18 +97,23 @@ function writeBundle(request: SandboxRequest, prepared: Prepared, id: string): v
 }
 
 /** The runtime writes what went wrong before the command was started into its log; the command cannot. */
-function throwStartFailure(log: string, options: OciOptions): void {
+function throwStartFailure(log: string, options: OciOptions, command: string): void {
   const message = logLines(log).findLast(line => line.level === 'error' || line.level === 'fatal')?.msg;
   if (message === undefined) return;
-  const notFound = /(?:executable file|exec(?:vp)?:?) [`"]?([^`":]+)[`"]?.*(not found|no such file)/i.exec(
-    message,
-  );
-  if (notFound !== null || /executable file .*not found|no such file or directory/i.test(message)) {
-    throw new BuildError('run', `the command cannot be started: ${message}`, { facts: { status: 127 } });
-  }
+  const errno = execFailure(message);
+  if (errno !== undefined) throw commandError(command, errno);
   throw new BuildError('sandbox', `${options.name} could not start the command: ${message}`, {
     hint: 'slipway info shows which other sandboxes work here; --isolation chooses one',
   });
+}
+
+/** runc: `exec: \"x\": executable file not found in $PATH`, `exec /x: exec format error`; crun: `executable file \`x\` not found`. */
+function execFailure(message: string): string | undefined {
+  if (!/\bexec\b|executable file/.test(message)) return undefined;
+  if (/executable file .*not found|no such file or directory/i.test(message)) return 'ENOENT';
+  if (/exec format error/i.test(message)) return 'ENOEXEC';
+  if (/permission denied/i.test(message)) return 'EACCES';
+  return /is a directory/i.test(message) ? 'EISDIR' : undefined;
 }
 
 function logLines(log: string): readonly { level?: string; msg?: string }[] {

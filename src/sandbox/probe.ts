@@ -4,6 +4,7 @@ import { readFileSync, renameSync, statSync, writeFileSync } from 'node:fs';
 import { BuildError, messageOf } from '../errors.ts';
 import { bootId, findProgram } from '../host/probe.ts';
 import { askProgram } from '../host/process.ts';
+import { namespaceSandbox } from './namespaces.ts';
 import { ociSandbox } from './oci-runtime.ts';
 import type { Sandbox } from './sandbox.ts';
 import { tryOut } from './trial.ts';
@@ -105,7 +106,7 @@ async function tryCandidate(
 }
 
 function listCandidates(path = process.env.PATH): readonly Candidate[] {
-  return [ociCandidate('runc', path), ociCandidate('crun', path)];
+  return [ociCandidate('runc', path), ociCandidate('crun', path), namespaceCandidate()];
 }
 
 function ociCandidate(name: 'runc' | 'crun', path: string | undefined): Candidate {
@@ -119,6 +120,11 @@ function ociCandidate(name: 'runc' | 'crun', path: string | undefined): Candidat
       return ociSandbox({ program, name, version: await versionOf(program) });
     },
   };
+}
+
+function namespaceCandidate(): Candidate {
+  const identity = 'namespace';
+  return { rung: 'namespace', label: 'built-in namespaces', identity, make: async () => namespaceSandbox() };
 }
 
 async function versionOf(program: string): Promise<string> {

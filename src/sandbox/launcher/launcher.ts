@@ -53,6 +53,11 @@ export function attempt(name: LauncherCall, ...args: readonly CallArgument[]): L
   return { kind: 'call', call: name, args, expect: 'anything' };
 }
 
+/** The same step with what it is for, which a message about its failure shows. */
+export function named(purpose: string, step: LauncherStep): LauncherStep {
+  return step.kind === 'call' ? { ...step, purpose } : step;
+}
+
 /** An executable and what its records mean. */
 export interface Launcher {
   readonly file: Buffer;

@@ -1,0 +1,190 @@
+// What process 1 of the built-in sandbox does before the step's command: root file system, /proc and /sys, host name,
+// loopback, limits, capabilities, identity. A list of system calls; pure.
+import { capabilityNames, defaultCapabilities, maskedPaths, readonlyPaths } from '../defaults.ts';
+import type { SandboxRequest } from '../sandbox.ts';
+import { attempt, type CallArgument, call, type LauncherStep, named } from './launcher.ts';
+import { reportFd } from './supervise.ts';
+
+const MS = {
+  rdonly: 1,
+  nosuid: 2,
+  nodev: 4,
+  noexec: 8,
+  remount: 32,
+  bind: 4096,
+  rec: 16384,
+  private: 1 << 18,
+};
+const guarded = MS.nosuid | MS.nodev | MS.noexec;
+const MNT_DETACH = 2;
+const PR = { setDumpable: 4, capBoundingDrop: 24 } as const;
+const AF_INET = 2;
+const SOCK_DGRAM = 2;
+const SIOCSIFFLAGS = 0x8914;
+const IFF_UP_RUNNING = 0x41;
+const RLIMIT_NOFILE = 7;
+const F_SETFD = 2;
+const FD_CLOEXEC = 1;
+const KEYCTL_JOIN_SESSION_KEYRING = 1;
+const defaultPath = '/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin';
+
+/** What the machine adds to the request. */
+export interface Isolation {
+  readonly openFiles: number;
+  /** Number of the kernel's last capability. */
+  readonly lastCapability: number;
+  /** Capabilities that this process has itself, as bits; more cannot be given. */
+  readonly available: bigint;
+  /** Which of the paths to hide exist here, and what they are. */
+  readonly masked: readonly { readonly path: string; readonly isDirectory: boolean }[];
+  readonly readonlyPaths: readonly string[];
+  /** BPF program, in the form seccomp(2) takes it. */
+  readonly seccomp?: Buffer;
+}
+
+/** The paths that are hidden or read-only in /proc and /sys unless the step is insecure. */
+export const guardedPaths = { masked: maskedPaths, readonly: readonlyPaths } as const;
+
+/** Steps of process 1: they set up, start the command as a child, and reap. */
+export function isolationSteps(request: SandboxRequest, machine: Isolation): readonly LauncherStep[] {
+  return [
+    attempt('keyctl', KEYCTL_JOIN_SESSION_KEYRING, 0),
+    ...rootSteps(request, machine),
+    named('set the host name', call('sethostname', request.hostname, Buffer.byteLength(request.hostname))),
+    ...(request.network === 'none' ? loopbackSteps() : []),
+    ...pivotSteps(request.rootfs),
+    call('fcntl', reportFd, F_SETFD, FD_CLOEXEC),
+    call('umask', 0o022),
+    named('set the limit of open files', call('prlimit64', 0, RLIMIT_NOFILE, limit(machine.openFiles), 0)),
+    ...boundingSteps(request, machine),
+    // Keeps what runs inside from looking at process 1 through /proc.
+    call('prctl', PR.setDumpable, 0),
+    { kind: 'fork', flags: 0, child: commandSteps(request, machine) },
+  ];
+}
+
+function mount(source: string | 0, target: string, type: string | 0, flags: number, data: string | 0 = 0) {
+  return named(`mount ${target}`, call('mount', source, target, type, flags, data));
+}
+
+function rootSteps(request: SandboxRequest, machine: Isolation): readonly LauncherStep[] {
+  const { rootfs } = request;
+  const insecure = request.security === 'insecure';
+  const access = insecure ? 0 : MS.rdonly;
+  const proc = `${rootfs}/proc`;
+  const sys = `${rootfs}/sys`;
+  return [
+    mount('none', '/', 0, MS.rec | MS.private),
+    mount(rootfs, rootfs, 0, MS.bind | MS.rec),
+    // Device files may be made, as Docker lets them, but none outside /dev can be opened.
+    ...(insecure ? [] : [mount(0, rootfs, 0, MS.remount | MS.bind | MS.nodev)]),
+    mount('proc', proc, 'proc', guarded),
+    mount('sysfs', sys, 'sysfs', guarded | access),
+    mount('mqueue', `${rootfs}/dev/mqueue`, 'mqueue', guarded),
+    ...(insecure ? [] : machine.readonlyPaths.flatMap(path => makeReadonly(rootfs + path))),
+    ...(insecure ? [] : machine.masked.map(({ path, isDirectory }) => hide(rootfs + path, isDirectory))),
+  ];
+}
+
+function makeReadonly(path: string): readonly LauncherStep[] {
+  return [
+    mount(path, path, 0, MS.bind | MS.rec),
+    mount(0, path, 0, MS.remount | MS.bind | MS.rdonly | guarded),
+  ];
+}
+
+function hide(path: string, isDirectory: boolean): LauncherStep {
+  if (!isDirectory) return mount('/dev/null', path, 0, MS.bind);
+  return mount('tmpfs', path, 'tmpfs', MS.rdonly | guarded, 'size=4k,nr_inodes=1');
+}
+
+/** `struct ifreq` with the name and the flags of the loopback interface. The socket is the first free descriptor. */
+function loopbackSteps(): readonly LauncherStep[] {
+  const request = Buffer.alloc(40);
+  request.write('lo');
+  request.writeUInt16LE(IFF_UP_RUNNING, 16);
+  const socket = reportFd + 1;
+  return [
+    {
+      kind: 'call',
+      call: 'socket',
+      args: [AF_INET, SOCK_DGRAM, 0],
+      expect: socket,
+      purpose: 'open a socket',
+    },
+    named('bring the loopback interface up', call('ioctl', socket, SIOCSIFFLAGS, request)),
+    call('close', socket),
+  ];
+}
+
+/** The old root ends up on top of the new one (pivot_root(2), notes) and is taken away. */
+function pivotSteps(rootfs: string): readonly LauncherStep[] {
+  return [
+    named('enter the root file system', call('chdir', rootfs)),
+    named('change the root', call('pivot_root', '.', '.')),
+    named('leave the old root', call('umount2', '.', MNT_DETACH)),
+    call('chdir', '/'),
+  ];
+}
+
+function limit(value: number): Buffer {
+  return Buffer.from(new BigUint64Array([BigInt(value), BigInt(value)]).buffer);
+}
+
+/** The capabilities a step gets, as bits. */
+export function grantedCapabilities(
+  request: Pick<SandboxRequest, 'security'>,
+  machine: Pick<Isolation, 'available'>,
+): bigint {
+  if (request.security === 'insecure') return machine.available;
+  return defaultCapabilities.reduce(
+    (bits, name) => bits | ((1n << BigInt(capabilityNames.indexOf(name))) & machine.available),
+    0n,
+  );
+}
+
+function boundingSteps(request: SandboxRequest, machine: Isolation): readonly LauncherStep[] {
+  const granted = grantedCapabilities(request, machine);
+  const all = Array.from({ length: machine.lastCapability + 1 }, (_, number) => number);
+  return all
+    .filter(number => ((granted >> BigInt(number)) & 1n) === 0n)
+    .map(number => named(`drop capability ${number}`, call('prctl', PR.capBoundingDrop, number)));
+}
+
+/** The child: becomes the user, then the command. */
+function commandSteps(request: SandboxRequest, machine: Isolation): readonly LauncherStep[] {
+  const groups = [...new Set([request.gid, ...request.groups])];
+  return [
+    call('setsid'),
+    named(`enter ${request.cwd}`, call('chdir', request.cwd)),
+    ...(machine.seccomp === undefined ? [] : seccompSteps(machine.seccomp)),
+    named('set groups', call('setgroups', groups.length, Buffer.from(new Uint32Array(groups).buffer))),
+    named('set the group', call('setresgid', request.gid, request.gid, request.gid)),
+    named('set capabilities', call('capset', ...capabilitySets(grantedCapabilities(request, machine)))),
+    named('set the user', call('setresuid', request.uid, request.uid, request.uid)),
+    ...executeSteps(request),
+  ];
+}
+
+function seccompSteps(program: Buffer): readonly LauncherStep[] {
+  return [named('install the system call filter', call('seccomp', 1, 0, program))];
+}
+
+/** `struct __user_cap_header_struct` of version 3, and the sets in halves: effective, permitted, inheritable. */
+function capabilitySets(granted: bigint): readonly CallArgument[] {
+  const header = Buffer.from(new Uint32Array([0x20080522, 0]).buffer);
+  const low = Number(granted & 0xffff_ffffn);
+  const high = Number(granted >> 32n);
+  return [header, Buffer.from(new Uint32Array([low, low, 0, high, high, 0]).buffer)];
+}
+
+/** As execvp(3): a name without '/' is looked for in PATH of the step's own environment. */
+function executeSteps(request: SandboxRequest): readonly LauncherStep[] {
+  const [name = ''] = request.argv;
+  const execute = (path: string) => call('execve', path, request.argv, request.env);
+  if (name.includes('/')) return [named(name, execute(name))];
+  const path = request.env.findLast(entry => entry.startsWith('PATH='))?.slice(5) ?? defaultPath;
+  const candidates = path.split(':').map(dir => `${dir === '' ? '.' : dir}/${name}`);
+  const tries = candidates.map(file => attempt('execve', file, request.argv, request.env));
+  return [...tries, named(name, execute(candidates.at(-1) ?? name))];
+}

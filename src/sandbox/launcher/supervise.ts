@@ -1,0 +1,107 @@
+// How a step is tied to slipway: whatever ends slipway ends the step. The launcher asks the kernel to be killed when
+// slipway's main thread ends; its child is the first process of a pid namespace and is killed when the launcher ends; and
+// the kernel ends everything in a pid namespace with its first process.
+import { closeSync, openSync, readdirSync, readFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { openFlags } from '../../host/fs-calls.ts';
+import { readOr } from '../../host/probe.ts';
+import { type ProgramEnd, runProgram } from '../../host/process.ts';
+import {
+  attempt,
+  call,
+  type LauncherStep,
+  launchFailed,
+  makeLauncher,
+  named,
+  openExecutable,
+} from './launcher.ts';
+
+const PR_SET_PDEATHSIG = 1;
+const SIGKILL = 9;
+/** Where the launcher writes what went wrong. */
+export const reportFd = 3;
+
+export const cloneFlags = {
+  newNs: 0x20000,
+  newCgroup: 0x2000000,
+  newUts: 0x4000000,
+  newIpc: 0x8000000,
+  newUser: 0x10000000,
+  newPid: 0x20000000,
+  newNet: 0x40000000,
+} as const;
+
+export interface SuperviseOptions {
+  /** Namespaces besides pid and mount: bits of {@link cloneFlags}. */
+  readonly namespaces?: number;
+  /** Process id that the launcher's parent has: that of slipway. */
+  readonly parent: number;
+}
+
+/** Steps of a launcher whose child works through `steps` as process 1 of new pid and mount namespaces. */
+export function supervised(
+  steps: readonly LauncherStep[],
+  options: SuperviseOptions,
+): readonly LauncherStep[] {
+  const namespaces = cloneFlags.newPid | cloneFlags.newNs | (options.namespaces ?? 0);
+  return [
+    attempt('close_range', reportFd + 1, 0xffff_ffff, 0),
+    ...openElsewhere().map(fd => attempt('close', fd)),
+    call('prctl', PR_SET_PDEATHSIG, SIGKILL),
+    // Slipway may have ended before the line above.
+    { kind: 'call', call: 'getppid', args: [], expect: options.parent, purpose: 'find slipway' },
+    named('make namespaces', call('unshare', namespaces)),
+    { kind: 'fork', flags: 0, child: [call('prctl', PR_SET_PDEATHSIG, SIGKILL), ...steps] },
+  ];
+}
+
+/** Descriptors that slipway itself was started with and that would be passed on (before Linux 5.9 one has to name them). */
+function openElsewhere(): readonly number[] {
+  const fds = readdirSync('/proc/self/fd').map(Number);
+  return fds.filter(fd => fd > reportFd && !isClosedOnExec(fd));
+}
+
+function isClosedOnExec(fd: number): boolean {
+  const flags = /^flags:\s*([0-7]+)/m.exec(readOr(`/proc/self/fdinfo/${fd}`, 'flags: 02000000'))?.[1] ?? '0';
+  return (Number.parseInt(flags, 8) & openFlags.closeOnExec) !== 0;
+}
+
+/** How what the launcher ran has ended. */
+export interface Supervision {
+  readonly end: ProgramEnd;
+  /** Of the innermost child that was waited for: status as wait(2) gives it; undefined when it was not reached. */
+  readonly waitStatus: number | undefined;
+}
+
+export interface LaunchOptions {
+  /** A private directory. */
+  readonly dir: string;
+  readonly signal: AbortSignal;
+  onOutput(stream: 'stdout' | 'stderr', chunk: Buffer): void;
+}
+
+/**
+ * Runs a launcher to its end.
+ * @throws BuildError `interrupted` on abort, `sandbox` with facts `call` and `errno` when one of its steps failed
+ */
+export async function launch(steps: readonly LauncherStep[], options: LaunchOptions): Promise<Supervision> {
+  const launcher = makeLauncher(steps, reportFd);
+  const reportFile = join(options.dir, 'report');
+  const report = openSync(reportFile, 'w+', 0o600);
+  try {
+    using program = openExecutable(launcher.file);
+    const end = await runProgram([program.path], {
+      env: {},
+      signal: options.signal,
+      onOutput: (stream, chunk) => options.onOutput(stream, chunk),
+      inherit: [report],
+      plainPipes: true,
+    });
+    const bytes = readFileSync(reportFile);
+    const failure = end.status === launchFailed ? launcher.explain(bytes) : undefined;
+    if (failure !== undefined) throw failure;
+    return { end, waitStatus: bytes.length >= 4 && bytes.length < 16 ? bytes.readUInt32LE(0) : undefined };
+  } finally {
+    closeSync(report);
+  }
+}

@@ -1,0 +1,156 @@
+// The built-in rung: namespaces made by system calls of our own, for machines without an OCI runtime. It gives pid, ipc,
+// uts, mount (and, for no network, network) namespaces, the same hidden paths, devices and capabilities as Docker, and a
+// first process that reaps. There is no device cgroup: device files can be opened in /dev only.
+import { closeSync, lstatSync, mkdirSync, statSync, symlinkSync, writeFileSync } from 'node:fs';
+import { constants } from 'node:os';
+import { join } from 'node:path';
+import { BuildError } from '../errors.ts';
+import { bindMount, mountKernel, mountTmpfs, unmount } from '../host/mount.ts';
+import { effectiveCapabilities, readOr } from '../host/probe.ts';
+import { commandError } from './commands.ts';
+import { defaultDevices, deviceLinks, shmSize } from './defaults.ts';
+import { inDirectory, makeDirectory, openLiteral, openRoot, walkInRoot } from './in-root.ts';
+import { guardedPaths, type Isolation, isolationSteps } from './launcher/isolate.ts';
+import { cloneFlags, launch, type Supervision, supervised } from './launcher/supervise.ts';
+import { hasUnifiedCgroups, mostOpenFiles } from './machine.ts';
+import { type Prepared, type PreparedMount, prepareRun } from './prepare.ts';
+import type { Sandbox, SandboxRequest, SandboxResult } from './sandbox.ts';
+
+/** A sandbox that needs nothing but the kernel and root. */
+export function namespaceSandbox(): Sandbox {
+  return { name: 'namespace', description: 'built-in namespaces', run: runStep };
+}
+
+async function runStep(request: SandboxRequest): Promise<SandboxResult> {
+  request.signal.throwIfAborted();
+  const prepared = prepareRun(request);
+  try {
+    mountInside(request, prepared);
+    const steps = supervised(isolationSteps(request, lookAtMachine()), {
+      namespaces: namespaces(request),
+      parent: process.pid,
+    });
+    const supervision = await launch(steps, {
+      dir: prepared.dir,
+      signal: request.signal,
+      onOutput: (stream, chunk) => request.onOutput(stream, chunk),
+    });
+    return resultOf(supervision);
+  } catch (error) {
+    throw explain(error, request);
+  } finally {
+    unmountInside(request, prepared);
+    prepared.remove();
+  }
+}
+
+function namespaces(request: SandboxRequest): number {
+  const cgroup = hasUnifiedCgroups() ? cloneFlags.newCgroup : 0;
+  const network = request.network === 'none' ? cloneFlags.newNet : 0;
+  return cloneFlags.newUts | cloneFlags.newIpc | cgroup | network;
+}
+
+function lookAtMachine(): Isolation {
+  const look = (path: string) => lstatSync(path, { throwIfNoEntry: false });
+  return {
+    openFiles: mostOpenFiles(),
+    lastCapability: Number(readOr('/proc/sys/kernel/cap_last_cap', '40')),
+    available: effectiveCapabilities(),
+    masked: guardedPaths.masked.flatMap(path => {
+      const stat = look(path);
+      return stat === undefined ? [] : [{ path, isDirectory: stat.isDirectory() }];
+    }),
+    readonlyPaths: guardedPaths.readonly.filter(path => look(path) !== undefined),
+  };
+}
+
+/** Mounts what does not depend on the new namespaces, in slipway's own mount namespace, of which the step's is a copy. */
+function mountInside(request: SandboxRequest, prepared: Prepared): void {
+  const root = openRoot(request.rootfs);
+  try {
+    at(root, 'dev', dev =>
+      mountTmpfs(dev, { nosuid: true, noexec: false, nodev: true, mode: 0o755, size: 64 << 20 }),
+    );
+    at(root, 'dev', fillDev);
+    for (const mount of prepared.mounts) mountOne(root, mount);
+  } finally {
+    closeSync(root);
+  }
+}
+
+/** Runs `use` with what is at a literal path, seen through what is mounted there. */
+function at(root: number, path: string, use: (fd: number) => void): void {
+  const fd = openLiteral(root, path);
+  try {
+    use(fd);
+  } finally {
+    closeSync(fd);
+  }
+}
+
+function fillDev(dev: number): void {
+  const inside = (name: string) => `/proc/self/fd/${dev}/${name}`;
+  for (const [name, major, minor] of defaultDevices) {
+    if (!isDevice(`/dev/${name}`, major, minor)) continue;
+    writeFileSync(inside(name), '');
+    bindMount(`/dev/${name}`, inside(name), { nosuid: true, noexec: true });
+  }
+  for (const [name, target] of deviceLinks) symlinkSync(target, inside(name));
+  for (const name of ['pts', 'shm', 'mqueue']) mkdirSync(inside(name), { mode: 0o755 });
+  mountKernel(
+    'devpts',
+    inside('pts'),
+    { nosuid: true, noexec: true },
+    'newinstance,ptmxmode=0666,mode=0620,gid=5',
+  );
+  mountTmpfs(inside('shm'), { nosuid: true, nodev: true, noexec: true, size: shmSize });
+}
+
+function isDevice(path: string, major: number, minor: number): boolean {
+  const stat = statSync(path, { throwIfNoEntry: false });
+  return stat?.isCharacterDevice() === true && stat.rdev === major * 256 + minor;
+}
+
+function mountOne(root: number, mount: PreparedMount): void {
+  const path = mount.target.slice(1);
+  if (path.startsWith('dev/')) makeInDev(root, path, mount);
+  at(root, Buffer.from(path).toString('latin1'), target => {
+    if (mount.source === undefined) {
+      const size = mount.size === undefined ? {} : { size: mount.size };
+      mountTmpfs(target, { nosuid: true, nodev: true, readonly: mount.readonly, ...size });
+      return;
+    }
+    bindMount(mount.source, target, { readonly: mount.readonly, nosuid: true, nodev: true });
+  });
+}
+
+/** /dev is ours by now: places in it are made as they are needed and vanish with it. */
+function makeInDev(root: number, path: string, mount: PreparedMount): void {
+  const isFile = mount.source !== undefined && !statSync(mount.source).isDirectory();
+  walkInRoot(root, `/${Buffer.from(path).toString('latin1')}`, (fd, name, below, last) => {
+    if (!last || !isFile) return makeDirectory(fd, name, below, last);
+    writeFileSync(inDirectory(fd, name), '', { flag: 'wx' });
+    return 'other';
+  });
+}
+
+function unmountInside(request: SandboxRequest, prepared: Prepared): void {
+  const targets = prepared.mounts.map(mount => mount.target).filter(target => !target.startsWith('/dev/'));
+  for (const target of [...targets.reverse(), '/dev']) unmount(join(request.rootfs, target));
+}
+
+function resultOf({ end, waitStatus }: Supervision): SandboxResult {
+  if (waitStatus === undefined) {
+    if (end.status !== undefined) return { kind: 'exited', status: end.status };
+    return { kind: 'signalled', signal: end.signal ?? 'SIGKILL' };
+  }
+  const signal = waitStatus & 0x7f;
+  if (signal === 0) return { kind: 'exited', status: (waitStatus >> 8) & 0xff };
+  const name = Object.entries(constants.signals).find(([, number]) => number === signal)?.[0];
+  return { kind: 'signalled', signal: name ?? `signal ${signal}` };
+}
+
+function explain(error: unknown, request: SandboxRequest): unknown {
+  if (!(error instanceof BuildError) || error.facts.call !== 'execve') return error;
+  return commandError(request.argv[0] ?? '', String(error.facts.errno));
+}

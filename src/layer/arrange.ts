@@ -34,7 +34,7 @@ function withFirstNames(sorted: LayerInput[], byPath: ReadonlyMap<BytePath, Laye
   const fileOf = (input: LayerInput): LayerInput => followLinks(input, byPath);
   return sorted.map(input => {
     const { type, path } = input.entry;
-    if (type !== 'hardlink' && type !== 'file') return input;
+    if (type === 'directory' || type === 'whiteout') return input;
     const file = fileOf(input);
     const name = first.get(file);
     if (name === undefined) {

@@ -3,6 +3,7 @@ import { createHash, type Hash } from 'node:crypto';
 import { closeSync, openSync, readSync } from 'node:fs';
 import { decompress, detectCompression, detectionBytes } from '../archive/compression.ts';
 import { Extractor } from '../archive/extract.ts';
+import { tarMarker } from '../archive/marker.ts';
 import { type TarEntry, type TarHandler, TarReader } from '../archive/tar-reader.ts';
 import { BuildError, unreachable } from '../errors.ts';
 import { algorithmOf, type Digest, digestFromHash } from '../image/digest.ts';
@@ -56,7 +57,7 @@ function nameOf(content: ContentSource): string {
 }
 
 function scan({ tree, index }: JobOf<'scan'>): TreeFacts {
-  const inputs = arrange([...scanTree(tree)]);
+  const inputs = arrange(scanTree(tree));
   writeIndexOf(
     inputs.map(({ entry }) => ({ entry, offset: -1, sparseOffset: -1 })),
     index.index,
@@ -65,7 +66,7 @@ function scan({ tree, index }: JobOf<'scan'>): TreeFacts {
 }
 
 function packTree({ tree, tar, index, clampSec }: JobOf<'pack-tree'>): TarFacts {
-  const inputs = arrange([...scanTree(tree)], clampSec);
+  const inputs = arrange(scanTree(tree), clampSec);
   return writeTar(tar, index, writer => writeInputs(inputs, writer));
 }
 
@@ -163,10 +164,16 @@ function verify({ diffId, name }: JobOf<'read'>, hash: Hash): void {
   });
 }
 
-/** Hands everything to the index first, which refuses malformed whiteouts, then to the disk. */
+/**
+ * Hands everything to the index first, which refuses malformed whiteouts, then to the disk. Whiteouts come last there:
+ * they are about the layers below, so where they stand in the tar means nothing, and a name that the layer brings back
+ * without listing its directory must not meet the whiteout's device.
+ */
 class Both implements TarHandler {
   readonly #first: Indexer;
   readonly #second: Extractor;
+  readonly #whiteouts: TarEntry[] = [];
+  #isWhiteout = false;
 
   constructor(first: Indexer, second: Extractor) {
     this.#first = first;
@@ -175,20 +182,23 @@ class Both implements TarHandler {
 
   entry(entry: TarEntry, dataOffset: number): void {
     this.#first.entry(entry, dataOffset);
-    this.#second.entry(entry, dataOffset);
+    this.#isWhiteout = tarMarker(entry.path)?.kind === 'whiteout';
+    if (this.#isWhiteout) this.#whiteouts.push(entry);
+    else this.#second.entry(entry, dataOffset);
   }
 
   data(chunk: Uint8Array): void {
     this.#first.data(chunk);
-    this.#second.data(chunk);
+    if (!this.#isWhiteout) this.#second.data(chunk);
   }
 
   zeros(count: number): void {
     this.#first.zeros(count);
-    this.#second.zeros(count);
+    if (!this.#isWhiteout) this.#second.zeros(count);
   }
 
   end(): void {
+    for (const entry of this.#whiteouts) this.#second.entry(entry);
     this.#second.end();
   }
 }

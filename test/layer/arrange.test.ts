@@ -47,6 +47,14 @@ describe('arranging a layer', () => {
     ]);
   });
 
+  it('keeps a symlink with two names one symlink', () => {
+    const inputs = [
+      input('b', { type: 'symlink', linkTarget: '/x' }),
+      input('a', { type: 'hardlink', linkTarget: 'b' }),
+    ];
+    assert.deepEqual(shape(arrange(inputs)), ['a symlink /x', 'b hardlink a']);
+  });
+
   it('refuses a link to a file that is not there, and links in a circle', () => {
     const link = (path: string, linkTarget: string) => input(path, { type: 'hardlink', linkTarget });
     assert.throws(() => arrange([link('a', 'none')]), /"a" names a file that is not in the layer/);

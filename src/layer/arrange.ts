@@ -13,10 +13,17 @@ export function arrange(inputs: readonly LayerInput[], clampSec?: number): Layer
   const byPath = new Map<BytePath, LayerInput>();
   for (const input of inputs) {
     if (input.entry.type !== 'whiteout') refuseMarkerName(input.entry.path);
-    byPath.set(input.entry.path, clamped(input, clampSec));
+    byPath.set(input.entry.path, clamped(usual(input), clampSec));
   }
   const sorted = [...byPath.values()].sort((a, b) => (a.entry.path < b.entry.path ? -1 : 1));
   return sorted.some(({ entry }) => entry.type === 'hardlink') ? withFirstNames(sorted, byPath) : sorted;
+}
+
+/** A symlink has no mode of its own on Linux; tars of other systems say all kinds of things. */
+function usual(input: LayerInput): LayerInput {
+  const { entry } = input;
+  if (entry.type !== 'symlink' || entry.mode === 0o777) return input;
+  return { ...input, entry: { ...entry, mode: 0o777 } };
 }
 
 function clamped(input: LayerInput, clampSec: number | undefined): LayerInput {

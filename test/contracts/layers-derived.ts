@@ -232,6 +232,10 @@ export function stackedLayers(at: LayersFixture): void {
     execFileSync('cp', ['-a', `${fs}/.`, ingest.fs]);
     await ingest.commit('copied');
     const again = await at.layers.tar(at.layers.fromTree('copied'), signal);
+    assert.deepEqual(
+      (await at.layers.index(again.diffId, signal)).entries,
+      (await at.layers.index(diffId, signal)).entries,
+    );
     assert.equal(again.diffId, diffId);
   });
 }

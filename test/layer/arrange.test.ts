@@ -61,6 +61,11 @@ describe('arranging a layer', () => {
     assert.throws(() => arrange([link('a', 'b'), link('b', 'a')]), /names a file that is not in the layer/);
   });
 
+  it('gives symlinks the mode that Linux shows', () => {
+    const [link] = arrange([input('l', { type: 'symlink', linkTarget: 'x', mode: 0o644 })]);
+    assert.equal(link?.entry.mode, 0o777);
+  });
+
   it('refuses a file that would read as a whiteout', () => {
     assert.throws(() => arrange([input('d/.wh.x')]), /\.wh\./);
   });

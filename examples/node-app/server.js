@@ -4,7 +4,9 @@ import { createServer } from 'node:http';
 import { fileURLToPath } from 'node:url';
 import mri from 'mri';
 
-const options = mri(process.argv.slice(2), { default: { name: 'world', port: Number(process.env.PORT ?? 8080) } });
+const options = mri(process.argv.slice(2), {
+  default: { name: 'world', port: Number(process.env.PORT ?? 8080) },
+});
 const page = fileURLToPath(new URL('public/index.html', import.meta.url));
 
 if (options.check) {

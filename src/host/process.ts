@@ -52,7 +52,7 @@ export interface ProgramEnd {
 export async function runProgram(argv: readonly string[], options: ProgramOptions = {}): Promise<ProgramEnd> {
   const [program, ...args] = argv;
   if (program === undefined) throw new BuildError('internal', 'a program needs a name');
-  options.signal?.throwIfAborted();
+  throwIfInterrupted(options.signal);
   const outputs = openOutputs(options);
   const child = spawn(program, args, {
     cwd: options.cwd,
@@ -117,6 +117,7 @@ function openOutputs(options: ProgramOptions): Outputs {
   }
   const pipes = [openPipe(), openPipe()];
   const streams = pipes.map(pipe => new Socket({ fd: pipe.read, readable: true, writable: false }));
+  for (const stream of streams) stream.on('error', () => {}); // ends it, and that is what is waited for
   return {
     stdio: pipes.map(pipe => pipe.write),
     started() {
@@ -139,7 +140,7 @@ function openPipe(): { readonly read: number; readonly write: number } {
 function watchLimits(options: ProgramOptions, program: string, stop: (reason: unknown) => void) {
   const { signal, limits } = options;
   let received = 0;
-  const onAbort = () => stop(new BuildError('interrupted', 'interrupted', { cause: signal?.reason }));
+  const onAbort = () => stop(interruption(signal));
   signal?.addEventListener('abort', onAbort, { once: true });
   const timer =
     limits?.timeMs === undefined
@@ -161,6 +162,15 @@ function watchLimits(options: ProgramOptions, program: string, stop: (reason: un
       clearTimeout(timer);
     },
   };
+}
+
+function interruption(signal: AbortSignal | undefined): BuildError {
+  return new BuildError('interrupted', 'interrupted', { cause: signal?.reason });
+}
+
+/** @throws BuildError `interrupted` when the signal has been given */
+export function throwIfInterrupted(signal: AbortSignal | undefined): void {
+  if (signal?.aborted) throw interruption(signal);
 }
 
 function limitError(program: string, what: string): BuildError {

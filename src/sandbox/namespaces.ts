@@ -7,6 +7,7 @@ import { join } from 'node:path';
 import { BuildError } from '../errors.ts';
 import { bindMount, mountKernel, mountTmpfs, unmount } from '../host/mount.ts';
 import { effectiveCapabilities, readOr } from '../host/probe.ts';
+import { throwIfInterrupted } from '../host/process.ts';
 import { commandError } from './commands.ts';
 import { defaultDevices, deviceLinks, shmSize } from './defaults.ts';
 import { inDirectory, makeDirectory, openLiteral, openRoot, walkInRoot } from './in-root.ts';
@@ -22,11 +23,12 @@ export function namespaceSandbox(): Sandbox {
 }
 
 async function runStep(request: SandboxRequest): Promise<SandboxResult> {
-  request.signal.throwIfAborted();
+  throwIfInterrupted(request.signal);
   const prepared = prepareRun(request);
+  const place = join(prepared.dir, 'root');
   try {
-    mountInside(request, prepared);
-    const steps = supervised(isolationSteps(request, lookAtMachine()), {
+    mountInside(request, prepared, place);
+    const steps = supervised(isolationSteps({ ...request, rootfs: place }, lookAtMachine()), {
       namespaces: namespaces(request),
       parent: process.pid,
     });
@@ -39,7 +41,7 @@ async function runStep(request: SandboxRequest): Promise<SandboxResult> {
   } catch (error) {
     throw explain(error, request);
   } finally {
-    unmountInside(request, prepared);
+    unmount(place);
     prepared.remove();
   }
 }
@@ -64,13 +66,17 @@ function lookAtMachine(): Isolation {
   };
 }
 
-/** Mounts what does not depend on the new namespaces, in slipway's own mount namespace, of which the step's is a copy. */
-function mountInside(request: SandboxRequest, prepared: Prepared): void {
-  const root = openRoot(request.rootfs);
+/**
+ * Mounts what does not depend on the new namespaces, in slipway's own mount namespace, of which the step's is a copy. All
+ * of it is mounted below a second view of the root: that one is unmounted afterwards with everything on it, whatever the
+ * step has renamed meanwhile.
+ */
+function mountInside(request: SandboxRequest, prepared: Prepared, place: string): void {
+  mkdirSync(place);
+  bindMount(request.rootfs, place);
+  const root = openRoot(place);
   try {
-    at(root, 'dev', dev =>
-      mountTmpfs(dev, { nosuid: true, noexec: false, nodev: true, mode: 0o755, size: 64 << 20 }),
-    );
+    at(root, 'dev', dev => mountTmpfs(dev, { nosuid: true, nodev: true, mode: 0o755, size: 64 << 20 }));
     at(root, 'dev', fillDev);
     for (const mount of prepared.mounts) mountOne(root, mount);
   } finally {
@@ -132,11 +138,6 @@ function makeInDev(root: number, path: string, mount: PreparedMount): void {
     writeFileSync(inDirectory(fd, name), '', { flag: 'wx' });
     return 'other';
   });
-}
-
-function unmountInside(request: SandboxRequest, prepared: Prepared): void {
-  const targets = prepared.mounts.map(mount => mount.target).filter(target => !target.startsWith('/dev/'));
-  for (const target of [...targets.reverse(), '/dev']) unmount(join(request.rootfs, target));
 }
 
 function resultOf({ end, waitStatus }: Supervision): SandboxResult {

@@ -3,6 +3,7 @@
 import { mkdirSync, readFileSync, rmdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { BuildError } from '../errors.ts';
+import { throwIfInterrupted } from '../host/process.ts';
 import { commandError } from './commands.ts';
 import { call, type LauncherStep, named } from './launcher/launcher.ts';
 import { launch, reportFd, supervised } from './launcher/supervise.ts';
@@ -36,7 +37,7 @@ export function ociSandbox(options: OciOptions): Sandbox {
 }
 
 async function runStep(request: SandboxRequest, options: OciOptions): Promise<SandboxResult> {
-  request.signal.throwIfAborted();
+  throwIfInterrupted(request.signal);
   const id = `slipway-${process.pid}-${count++}`;
   const prepared = prepareRun(request);
   try {

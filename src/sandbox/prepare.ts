@@ -4,7 +4,7 @@ import { closeSync, constants, mkdirSync, mkdtempSync, openSync, rmSync, writeFi
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { BuildError, errnoOf, messageOf, printable } from '../errors.ts';
-import { bindMount, unmount } from '../host/mount.ts';
+import { bindMount, mountsBelow, unmount } from '../host/mount.ts';
 import { enterMountNamespace } from '../host/namespace.ts';
 import { hostResolvConf, hostsFile, resolvConf } from './files.ts';
 import { makeDirectory, openRoot, walkInRoot } from './in-root.ts';
@@ -47,14 +47,15 @@ const kernelPoints = ['/proc', '/sys', '/dev'];
 export function prepareRun(request: SandboxRequest): Prepared {
   checkSizes(request);
   enterMountNamespace();
-  const dir = mkdtempSync(join(tmpdir(), 'slipway-run-'));
+  const dir = mkdtempSync(join(tmpdir(), `slipway-run-${process.pid}-`));
   const held: string[] = [];
   let stubs: ReturnType<typeof makeStubs> | undefined;
   const remove = () => {
     stubs?.remove();
     stubs = undefined;
     for (const path of held.splice(0)) unmount(path);
-    rmSync(dir, { recursive: true, force: true });
+    // Should anything still be mounted there, it is not ours to delete.
+    if (mountsBelow(dir).length === 0) rmSync(dir, { recursive: true, force: true });
   };
   try {
     const wanted = [...generatedMounts(request, dir), ...byDepth(request.mounts)];

@@ -1,4 +1,5 @@
 // The flags of instructions: `--name=value` between the keyword and its arguments.
+import { printable } from '../errors.ts';
 import type { Text } from './instructions.ts';
 import type { Keyword } from './keywords.ts';
 import { type Reading, refuse } from './reading.ts';
@@ -40,7 +41,9 @@ export class Flags {
   readonly #switches = new Map<string, boolean>();
 
   addValue(name: string, value: FlagValue): void {
-    this.#values.set(name, [...this.all(name), value]);
+    const values = this.#values.get(name);
+    if (values === undefined) this.#values.set(name, [value]);
+    else values.push(value);
   }
 
   addSwitch(name: string, on: boolean): void {
@@ -107,8 +110,8 @@ function refuseUnknown(reading: Reading, token: Token, name: string, known: stri
   let hint =
     known.length === 0 ? `${reading.name} has no flags` : `${reading.name} has --${known.join(', --')}`;
   if (near !== undefined) hint = near.replace('mean ', 'mean --');
-  else if (others.length > 0) hint = `--${name} is a flag of ${others.join(' and ')}`;
-  const message = `${reading.name} has no flag --${name}`;
+  else if (others.length > 0) hint = `--${printable(name)} is a flag of ${others.join(' and ')}`;
+  const message = `${reading.name} has no flag --${printable(name)}`;
   // The reference implementation never looks at the flags of these two.
   const severity = reading.name === 'ARG' || reading.name === 'STOPSIGNAL' ? 'warning' : 'error';
   const range = reading.source.rangeOf(token);

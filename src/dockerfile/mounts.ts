@@ -70,7 +70,11 @@ export function parseMountFlag(
   const before = problems.length;
   const fields = readFields(text, problems, placeOf);
   const type = typeOf(fields, problems);
-  for (const [i, field] of fields.entries()) checkField(field, type, fields.slice(0, i), problems);
+  let afterType = false;
+  for (const field of fields) {
+    checkField(field, type, afterType, problems);
+    if (field.key === 'type') afterType = true;
+  }
   if (problems.length > before) return undefined;
   return { text, fields: fields.map(({ key, value }) => ({ key, value })), type: type ?? 'bind' };
 }
@@ -117,18 +121,13 @@ export function mountType(value: string): MountType | undefined {
   return MOUNT_TYPES.find(type => type === lower);
 }
 
-function checkField(
-  field: Field,
-  type: MountType | undefined,
-  before: readonly Field[],
-  problems: Diagnostic[],
-) {
+function checkField(field: Field, type: MountType | undefined, afterType: boolean, problems: Diagnostic[]) {
   const { key, written, value, range } = field;
   // A dollar at the very end names no variable.
   if (key === 'from' && value.slice(0, -1).includes('$')) problems.push(variableInFrom(range));
   const wrong = type === undefined ? undefined : misplacedKey(written, key, type, range);
   if (wrong !== undefined) problems.push(wrong);
-  else if (AFTER_TYPE.has(key) && !before.some(earlier => earlier.key === 'type')) {
+  else if (AFTER_TYPE.has(key) && !afterType) {
     const hint = `write type=... before ${written}`;
     problems.push(
       mountProblem('invalid-mount', `${written} stands before the type of the mount`, range, hint),

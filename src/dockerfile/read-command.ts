@@ -126,17 +126,19 @@ function readCommand(reading: Reading, place: Span): CommandForm | undefined {
   const list = readJsonList(source.text, place);
   if (list.kind === 'list') return { form: 'exec', argv: list.items.map(item => item.raw) };
   if (list.kind === 'mixed') return refuseMixed(reading, place);
-  if (list.looksLike) {
-    reading.problems.push({
-      severity: 'warning',
-      rule: 'exec-form-not-json',
-      message:
-        'this looks like the exec form, but it is not a JSON array, so the shell will run it as it stands',
-      hint: 'use double quotes, double each backslash, and write nothing behind the closing bracket',
-      range: source.rangeOf(place),
-    });
-  }
+  if (list.looksLike) warnNotJson(reading, place, 'the shell will run it as it stands');
   return { form: 'shell', line: source.text.slice(place.start, place.end), heredocs };
+}
+
+/** Warns of something that the user took for JSON form. */
+export function warnNotJson(reading: Reading, place: Span, consequence: string): void {
+  reading.problems.push({
+    severity: 'warning',
+    rule: 'exec-form-not-json',
+    message: `this looks like a list, but it is not a JSON array, so ${consequence}`,
+    hint: 'use double quotes, double each backslash, and write nothing behind the closing bracket',
+    range: reading.source.rangeOf(place),
+  });
 }
 
 /** Reports a JSON array that holds something else than strings. */

@@ -3,7 +3,7 @@ import { quoted } from './chars.ts';
 import { readFlags } from './flags.ts';
 import { heredocMark } from './heredocs.ts';
 import type { CopyInstruction, Heredoc, Text } from './instructions.ts';
-import { refuseMixed } from './read-command.ts';
+import { refuseMixed, warnNotJson } from './read-command.ts';
 import { type Reading, refuse } from './reading.ts';
 import { readJsonList, splitBlanks, type Token } from './split.ts';
 
@@ -46,6 +46,7 @@ function readOperands(reading: Reading): Operands | undefined {
   const list = readJsonList(source.text, head.rest);
   if (list.kind === 'mixed') return refuseMixed(reading, head.rest);
   const isJson = list.kind === 'list';
+  if (!isJson && list.looksLike) warnNotJson(reading, head.rest, 'its words are taken as they stand');
   const words = isJson ? list.items : splitBlanks(source.text, head.rest).map(span => withRaw(reading, span));
   const last = words.at(-1);
   if (last === undefined || words.length < 2) {

@@ -12,7 +12,7 @@ import type {
   Text,
   ValueInstruction,
 } from './instructions.ts';
-import { refuseMixed } from './read-command.ts';
+import { refuseMixed, warnNotJson } from './read-command.ts';
 import { type Reading, refuse, refuseEmpty, restOf } from './reading.ts';
 import { readJsonList, splitBlanks, splitPair, splitQuoted, type Token } from './split.ts';
 
@@ -136,6 +136,9 @@ export function readVolume(reading: Reading): ListInstruction | undefined {
   readFlags(reading);
   const list = readJsonList(source.text, head.rest);
   if (list.kind === 'mixed') return refuseMixed(reading, head.rest);
+  if (list.kind === 'none' && list.looksLike) {
+    warnNotJson(reading, head.rest, 'its words are taken as they stand');
+  }
   const items =
     list.kind === 'list'
       ? list.items.map(item => source.textOf(item, trim(item.raw)))

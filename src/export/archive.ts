@@ -36,7 +36,7 @@ export async function writeArchive(
     await Promise.all([flowing, addAll(archive, files, store, signal).catch(error => fail(archive, error))]);
     await destination.commit();
   } catch (error) {
-    if (signal.aborted) throw new BuildError('interrupted', 'the export was interrupted', { cause: error });
+    if (signal.aborted) throw error;
     throw outputFailure(error, destination.to);
   }
 }

@@ -1,5 +1,5 @@
 // The door of this room: a finished image goes where an output says.
-import { unreachable } from '../errors.ts';
+import { BuildError, unreachable } from '../errors.ts';
 import { exportDockerArchive } from './docker-archive.ts';
 import type { ExportInput } from './finished-image.ts';
 import { exportToRegistry, exportToStore } from './image-store.ts';
@@ -14,6 +14,20 @@ import type { ExportTools, Receipt } from './tools.ts';
  * @throws BuildError `output`, `usage`, `unsupported`, `store`, `network`, `auth`, `interrupted`
  */
 export async function exportImage(
+  input: ExportInput,
+  spec: OutputSpec,
+  tools: ExportTools,
+  signal: AbortSignal,
+): Promise<Receipt> {
+  try {
+    return await carryOut(input, spec, tools, signal);
+  } catch (error) {
+    if (!signal.aborted || error instanceof BuildError) throw error;
+    throw new BuildError('interrupted', 'the export was interrupted', { cause: error });
+  }
+}
+
+async function carryOut(
   input: ExportInput,
   spec: OutputSpec,
   tools: ExportTools,

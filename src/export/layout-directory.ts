@@ -40,7 +40,7 @@ export async function writeLayoutDirectory(
     writeFileAtomically(join(dir, 'index.json'), index, 0o644);
   } catch (error) {
     await undo(dir, made, firstMade);
-    if (signal.aborted) throw new BuildError('interrupted', 'the export was interrupted', { cause: error });
+    if (signal.aborted) throw error;
     throw outputFailure(error, dir);
   }
 }

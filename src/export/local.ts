@@ -47,7 +47,7 @@ export async function exportLocal(
   } catch (error) {
     await removeTree(stage);
     await removeEmpty(dest, firstMade);
-    if (signal.aborted) throw new BuildError('interrupted', 'the export was interrupted', { cause: error });
+    if (signal.aborted) throw error;
     throw outputFailure(error, dest);
   }
   return { to: [dest] };

@@ -3,8 +3,11 @@ import { once } from 'node:events';
 import { finished } from 'node:stream/promises';
 import { TarWriter } from '../archive/tar-writer.ts';
 import { BuildError } from '../errors.ts';
+import type { DiffId } from '../image/digest.ts';
+import { mediaTypes } from '../image/media-type.ts';
 import { flatten } from '../layer/squash.ts';
 import type { Entry, LayerInput } from '../tree/entry.ts';
+import { BlobCheck, readBlob } from './archive.ts';
 import { chunksOf } from './contents.ts';
 import { type Destination, openDestination, outputFailure } from './destination.ts';
 import { type ExportInput, imagesOf } from './finished-image.ts';
@@ -26,7 +29,7 @@ export async function exportTar(
     await writeFiles(files, destination, signal);
     await destination.commit();
   } catch (error) {
-    if (signal.aborted) throw new BuildError('interrupted', 'the export was interrupted', { cause: error });
+    if (signal.aborted) throw error;
     throw outputFailure(error, destination.to);
   }
   return { to: [destination.to] };
@@ -44,7 +47,21 @@ export async function fileSystemOf(
       hint: 'build each platform by itself',
     });
   }
+  for (const diffId of image.diffIds) await verifyTar(diffId, tools, signal);
   return flatten(await tools.view(image.layers, signal));
+}
+
+/** Files are read out of the middle of tars, where damage would go unnoticed; a tar that is not here is verified as it is made. */
+async function verifyTar(diffId: DiffId, tools: ExportTools, signal: AbortSignal): Promise<void> {
+  const size = tools.store.blobs.size(diffId);
+  if (size === undefined) return;
+  const tar = { mediaType: mediaTypes.ociLayerTar, digest: diffId, size };
+  const check = new BlobCheck(tar);
+  for await (const chunk of readBlob(tar, tools.store)) {
+    if (signal.aborted) throw signal.reason;
+    check.update(chunk);
+  }
+  check.end();
 }
 
 async function writeFiles(

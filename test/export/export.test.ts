@@ -19,8 +19,8 @@ import type { Receipt } from '../../src/export/tools.ts';
 import { exporterContract } from '../contracts/exporter.ts';
 import { type ExportBench, never, withExportBench } from '../support/small-image.ts';
 
-exporterContract({ spec: 'type=oci', makes: 'file' });
-exporterContract({ spec: 'type=oci,tar=false', makes: 'directory' });
+exporterContract({ spec: 'type=oci,compression=uncompressed', makes: 'file' });
+exporterContract({ spec: 'type=oci,tar=false,compression=uncompressed', makes: 'directory' });
 exporterContract({ spec: 'type=docker', makes: 'file' });
 exporterContract({ spec: 'type=tar', makes: 'file' });
 exporterContract({ spec: 'type=local', makes: 'directory' });

@@ -57,7 +57,10 @@ async function findBase(request: BaseRequest, build: BuildRequest, tools: Tools)
   } catch (error) {
     tools.emit({ kind: 'end', id, outcome: 'failed', error: messageOf(error), atMs: tools.now() });
     if (!(error instanceof BuildError)) throw error;
-    throw new BuildError(error.code, error.message, {
+    const named = error.message.includes(request.reference)
+      ? error.message
+      : `${request.reference}: ${error.message}`;
+    throw new BuildError(error.code, named, {
       hint: error.hint,
       range: error.range ?? request.range,
       cause: error.cause,

@@ -26,9 +26,23 @@ test('an image goes through every kind of file and is a base again', async () =>
   using slipway = slipwayHere();
   const first = context(slipway, 'FROM busybox\nRUN echo made > /made\nENV FROM_BASE=yes\n');
   const at = (name: string) => join(slipway.dir, name);
-  const outputs = ['-o', `type=oci,dest=${at('o.tar')}`, '-o', `type=docker,dest=${at('d.tar')}`, '-o', `type=oci,tar=false,dest=${at('layout')}`];
+  const outputs = [
+    '-o',
+    `type=oci,dest=${at('o.tar')}`,
+    '-o',
+    `type=docker,dest=${at('d.tar')}`,
+    '-o',
+    `type=oci,tar=false,dest=${at('layout')}`,
+  ];
   await slipway.must(['build', '-t', 'base:1', ...outputs, first]);
-  await must(['skopeo', 'copy', '-q', '--insecure-policy', `docker-archive:${at('d.tar')}`, `docker-archive:${at('skopeo.tar')}:base:1`]);
+  await must([
+    'skopeo',
+    'copy',
+    '-q',
+    '--insecure-policy',
+    `docker-archive:${at('d.tar')}`,
+    `docker-archive:${at('skopeo.tar')}:base:1`,
+  ]);
   await must(['sh', '-c', 'gzip -k "$0"', at('o.tar')]);
   for (const from of [
     `oci-archive:${at('o.tar')}`,
@@ -53,10 +67,20 @@ test('an image pushed to a registry is pulled, inspected by skopeo and built fro
   try {
     const name = `${target.address}/team/app`;
     const dir = context(slipway, 'FROM busybox\nCOPY Dockerfile /df\nRUN echo pushed > /pushed\nLABEL a=b\n');
-    const built = await slipway.must(['build', '-t', `${name}:1`, '--push', '--metadata-file', join(slipway.dir, 'meta.json'), dir]);
+    const built = await slipway.must([
+      'build',
+      '-t',
+      `${name}:1`,
+      '--push',
+      '--metadata-file',
+      join(slipway.dir, 'meta.json'),
+      dir,
+    ]);
     assert.equal(built.stdout, '');
     const meta = JSON.parse(readFileSync(join(slipway.dir, 'meta.json'), 'utf8'));
-    const inspected = JSON.parse(await must(['skopeo', 'inspect', '--tls-verify=false', `docker://${name}:1`]));
+    const inspected = JSON.parse(
+      await must(['skopeo', 'inspect', '--tls-verify=false', `docker://${name}:1`]),
+    );
     assert.equal(inspected.Digest, meta['containerimage.digest']);
     assert.deepEqual(inspected.Labels, { a: 'b' });
     using other = program();
@@ -83,7 +107,14 @@ test('zstd and uncompressed layers of a registry are bases, too', async () => {
     for (const compression of ['zstd', 'uncompressed']) {
       const name = `${target.address}/${compression}`;
       const dir = context(slipway, 'FROM busybox\nRUN echo packed > /packed\n');
-      await slipway.must(['build', '-t', name, '-o', `type=registry,compression=${compression},force-compression=true`, dir]);
+      await slipway.must([
+        'build',
+        '-t',
+        name,
+        '-o',
+        `type=registry,compression=${compression},force-compression=true`,
+        dir,
+      ]);
       using other = program();
       const out = join(other.dir, 'out');
       await other.must(['build', '-o', out, context(other, `FROM ${name}\nRUN cat /packed > /seen\n`)]);
@@ -96,7 +127,10 @@ test('zstd and uncompressed layers of a registry are bases, too', async () => {
 
 test('squash puts everything above the base into one layer', async () => {
   using slipway = slipwayHere();
-  const dir = context(slipway, 'FROM busybox\nRUN echo 1 > /one\nRUN rm /one /bin/wget && echo 2 > /two\nCOPY Dockerfile /df\n');
+  const dir = context(
+    slipway,
+    'FROM busybox\nRUN echo 1 > /one\nRUN rm /one /bin/wget && echo 2 > /two\nCOPY Dockerfile /df\n',
+  );
   const layout = join(slipway.dir, 'layout');
   await slipway.must(['build', '--squash', '-o', `type=oci,tar=false,dest=${layout}`, dir]);
   const blob = (digest: string) => join(layout, 'blobs', digest.replace(':', '/'));
@@ -118,7 +152,12 @@ test('an unreachable registry, a missing tag and a damaged blob are one clear me
     ['oci-archive:/nowhere.tar', /error: there is no file \/nowhere\.tar/],
   ] as const) {
     const dest = join(slipway.dir, 'never.tar');
-    const ended = await slipway.run(['build', '-o', `type=oci,dest=${dest}`, context(slipway, `FROM ${from}\n`)]);
+    const ended = await slipway.run([
+      'build',
+      '-o',
+      `type=oci,dest=${dest}`,
+      context(slipway, `FROM ${from}\n`),
+    ]);
     assert.equal(ended.status, 1, from);
     assert.match(ended.stderr, pattern);
     assert.doesNotMatch(ended.stderr, / {4}at /);
@@ -137,12 +176,18 @@ test('a blob that a registry serves damaged is refused by its digest', async () 
       const data = join(blobs, two, hex, 'data');
       const bytes = readFileSync(data);
       // Layers are gzip; documents stay as they are. The length stays, so only the digest can tell.
-      if (bytes[0] === 0x1f && bytes.length < 3_000_000) writeFileSync(data, Buffer.concat([bytes.subarray(0, -20), Buffer.alloc(20)]));
+      if (bytes[0] === 0x1f && bytes.length < 3_000_000)
+        writeFileSync(data, Buffer.concat([bytes.subarray(0, -20), Buffer.alloc(20)]));
     }
   }
   const target = await startRegistry(storage);
   try {
-    const ended = await slipway.run(['build', '-t', 'x', context(slipway, `FROM ${target.address}/library/busybox\nRUN true\n`)]);
+    const ended = await slipway.run([
+      'build',
+      '-t',
+      'x',
+      context(slipway, `FROM ${target.address}/library/busybox\nRUN true\n`),
+    ]);
     assert.equal(ended.status, 1);
     assert.match(ended.stderr, /digest|does not match/);
     assert.deepEqual(readdirSync(join(slipway.store, 'trees')), []);

@@ -124,5 +124,10 @@ test('unused stages are not executed, and independent ones are all there', async
     'FROM busybox AS a\nRUN echo a > /a\nFROM busybox AS b\nRUN echo b > /b\nFROM busybox AS unused\nRUN exit 1\nFROM busybox\nCOPY --from=a /a /\nCOPY --from=b /b /\n',
   );
   const outcomes = await build(slipway, dir);
-  assert.deepEqual([...outcomes.keys()].sort(), ['COPY --from=a /a /', 'COPY --from=b /b /', 'RUN echo a > /a', 'RUN echo b > /b']);
+  assert.deepEqual([...outcomes.keys()].sort(), [
+    'COPY --from=a /a /',
+    'COPY --from=b /b /',
+    'RUN echo a > /a',
+    'RUN echo b > /b',
+  ]);
 });

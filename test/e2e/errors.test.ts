@@ -27,7 +27,11 @@ const cases: readonly Case[] = [
   },
   {
     name: 'COPY source that the ignore file hides',
-    files: { Dockerfile: 'FROM scratch\nCOPY keep.log /\n', 'keep.log': '', '.dockerignore': '# logs\n*.log\n' },
+    files: {
+      Dockerfile: 'FROM scratch\nCOPY keep.log /\n',
+      'keep.log': '',
+      '.dockerignore': '# logs\n*.log\n',
+    },
     says: [/keep\.log/, /\*\.log/, /\.dockerignore/, /\b2\b/],
   },
   {
@@ -42,11 +46,41 @@ const cases: readonly Case[] = [
     files: { Dockerfile: 'FROM scratch\nFOO x\nCOPY\nEXPOSE\n' },
     says: [/FOO/, /Dockerfile:3\n/, /Dockerfile:4\n/],
   },
-  { name: 'unknown flag', args: ['--no-such-flag'], files: { Dockerfile: 'FROM scratch\n' }, status: 2, says: [/--no-such-flag/] },
-  { name: 'a flag nearly right', args: ['--squach'], files: { Dockerfile: 'FROM scratch\n' }, status: 2, says: [/--squash/] },
-  { name: 'a name that is none', args: ['-t', 'Upper:x'], files: { Dockerfile: 'FROM scratch\n' }, status: 2, says: [/lower case/] },
-  { name: 'an output that is none', args: ['-o', 'type=dcoker,dest=x'], files: { Dockerfile: 'FROM scratch\n' }, status: 2, says: [/dcoker/, /docker/] },
-  { name: 'pushing without a name', args: ['--push'], files: { Dockerfile: 'FROM scratch\n' }, status: 2, says: [/-t /] },
+  {
+    name: 'unknown flag',
+    args: ['--no-such-flag'],
+    files: { Dockerfile: 'FROM scratch\n' },
+    status: 2,
+    says: [/--no-such-flag/],
+  },
+  {
+    name: 'a flag nearly right',
+    args: ['--squach'],
+    files: { Dockerfile: 'FROM scratch\n' },
+    status: 2,
+    says: [/--squash/],
+  },
+  {
+    name: 'a name that is none',
+    args: ['-t', 'Upper:x'],
+    files: { Dockerfile: 'FROM scratch\n' },
+    status: 2,
+    says: [/lower case/],
+  },
+  {
+    name: 'an output that is none',
+    args: ['-o', 'type=dcoker,dest=x'],
+    files: { Dockerfile: 'FROM scratch\n' },
+    status: 2,
+    says: [/dcoker/, /docker/],
+  },
+  {
+    name: 'pushing without a name',
+    args: ['--push'],
+    files: { Dockerfile: 'FROM scratch\n' },
+    status: 2,
+    says: [/-t /],
+  },
 ];
 
 function context(slipway: Program, files: Readonly<Record<string, string>>): string {
@@ -72,7 +106,11 @@ for (const { name, files = {}, args = [], status = 1, says } of cases) {
 
 test('--debug shows where in the program', async () => {
   using slipway = program();
-  const ended = await slipway.run(['build', '--debug', context(slipway, { Dockerfile: 'FROM scratch\nCOPY x /\n' })]);
+  const ended = await slipway.run([
+    'build',
+    '--debug',
+    context(slipway, { Dockerfile: 'FROM scratch\nCOPY x /\n' }),
+  ]);
   assert.match(ended.stderr, / {4}at .*:\d+:\d+/);
 });
 

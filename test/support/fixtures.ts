@@ -31,7 +31,7 @@ export async function startRegistry(
   const registriesConf = join(dir, 'registries.conf');
   writeFileSync(
     registriesConf,
-    `unqualified-search-registries = ["docker.io"]\n[[registry]]\nprefix = "docker.io"\nlocation = "docker.io"\n[[registry.mirror]]\nlocation = "${address}"\ninsecure = true\n`,
+    `unqualified-search-registries = ["docker.io"]\n[[registry]]\nprefix = "docker.io"\nlocation = "${address}"\ninsecure = true\n`,
   );
   const child = spawn('docker-registry', ['serve', config], { stdio: 'ignore' });
   const gone = new Promise<void>(resolve => child.once('close', () => resolve()));

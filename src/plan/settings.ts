@@ -172,7 +172,9 @@ function applyHealthcheck(line: HealthcheckInstruction, state: StageState): Sett
 
 function applyExpose(line: ListInstruction, state: StageState, context: StageContext): Setting {
   const ports: string[] = [];
-  for (const item of line.items) {
+  // BuildKit sorts the words as they are written, before they are expanded.
+  const items = [...line.items].sort((a, b) => (a.raw < b.raw ? -1 : a.raw > b.raw ? 1 : 0));
+  for (const item of items) {
     const { words } = at(item.range, () => expandWords(item.raw, state.scope.env, context.args.escape));
     for (const word of words) {
       for (const port of parsePorts(word, item.range)) ports.push(port);
@@ -183,5 +185,5 @@ function applyExpose(line: ListInstruction, state: StageState, context: StageCon
     ...Object.entries(state.config.ExposedPorts ?? {}),
     ...ports.map(port => [port, {}] as const),
   ]);
-  return changed(state, { ExposedPorts }, `EXPOSE [${ports.sort().join(' ')}]`);
+  return changed(state, { ExposedPorts }, `EXPOSE [${ports.join(' ')}]`);
 }

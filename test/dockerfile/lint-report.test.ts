@@ -1,0 +1,82 @@
+// Findings as text, JSON and SARIF.
+import assert from 'node:assert/strict';
+import { describe, it } from 'node:test';
+import { formatFindings } from '../../src/dockerfile/lint/report.ts';
+import { rules } from '../../src/dockerfile/lint/rules.ts';
+import { lintDockerfile } from '../../src/dockerfile/lint/run.ts';
+import { parseDockerfile } from '../../src/dockerfile/parse.ts';
+
+const file = { name: 'app/Dockerfile', text: 'FROM scratch AS Foo\n\nCMD a \\\n  b\n' };
+const findings = lintDockerfile(parseDockerfile(file));
+
+describe('findings as text', () => {
+  it('show rule, page, message, place and lines', () => {
+    assert.equal(
+      formatFindings('text', findings),
+      `Check complete, 2 warnings have been found!
+
+WARNING: StageNameCasing - https://docs.docker.com/go/dockerfile/rule/stage-name-casing/
+Stage name 'Foo' should be lowercase
+app/Dockerfile:1
+--------------------
+   1 | >>> FROM scratch AS Foo
+   2 |
+   3 |     CMD a \\
+--------------------
+
+WARNING: JSONArgsRecommended - https://docs.docker.com/go/dockerfile/rule/json-args-recommended/
+JSON arguments recommended for CMD to prevent unintended behavior related to OS signals
+app/Dockerfile:3
+--------------------
+   1 |     FROM scratch AS Foo
+   2 |
+   3 | >>> CMD a \\
+   4 | >>>   b
+   5 |
+--------------------
+`,
+    );
+  });
+  it('say that there are none', () => {
+    assert.equal(formatFindings('text', []), 'Check complete, no warnings found.\n');
+  });
+  it('end with what stopped the build', () => {
+    assert.match(formatFindings('text', [], { message: 'no such stage' }), /\n\nERROR: no such stage\n$/);
+  });
+});
+
+describe('findings as JSON', () => {
+  it('have the shape of docker build --call=check,format=json', () => {
+    const json = JSON.parse(formatFindings('json', findings));
+    assert.deepEqual(json.warnings[1], {
+      ruleName: 'JSONArgsRecommended',
+      description: rules.find(rule => rule.name === 'JSONArgsRecommended')?.description,
+      url: 'https://docs.docker.com/go/dockerfile/rule/json-args-recommended/',
+      detail: 'JSON arguments recommended for CMD to prevent unintended behavior related to OS signals',
+      location: { ranges: [{ start: { line: 3 }, end: { line: 4 } }] },
+    });
+    assert.equal(Buffer.from(json.sources[0].data, 'base64').toString(), file.text);
+  });
+  it('carry the error apart', () => {
+    const json = JSON.parse(formatFindings('json', [], { message: 'no', range: findings[0]?.range }));
+    assert.deepEqual(json.buildError, {
+      message: 'no',
+      location: { ranges: [{ start: { line: 1 }, end: { line: 1 } }] },
+    });
+  });
+});
+
+describe('findings as SARIF', () => {
+  const [run] = JSON.parse(formatFindings('sarif', findings)).runs;
+  it('refer to rules that the run describes', () => {
+    const described = new Set(run.tool.driver.rules.map((rule: { id: string }) => rule.id));
+    assert.equal(described.size, 22);
+    for (const result of run.results) assert.ok(described.has(result.ruleId), result.ruleId);
+  });
+  it('count columns from 1', () => {
+    assert.deepEqual(run.results[0].locations[0].physicalLocation, {
+      artifactLocation: { uri: 'app/Dockerfile' },
+      region: { startLine: 1, startColumn: 17, endLine: 1, endColumn: 20 },
+    });
+  });
+});

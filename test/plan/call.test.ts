@@ -1,0 +1,80 @@
+// --call outline and targets.
+import assert from 'node:assert/strict';
+import { describe, it } from 'node:test';
+import { describeOutline, formatOutline, formatTargets, listTargets } from '../../src/plan/call.ts';
+import { outlineOf } from './planning.ts';
+
+const text = `# V is the version
+ARG V=1
+ARG W=$V-x
+ARG UNUSED=1
+# base does it
+FROM scratch AS base
+# Z does z
+ARG Z=1 Y W TARGETARCH
+RUN --mount=type=secret,id=foo,required=true --mount=type=ssh --mount=type=secret,target=/x/bar,env=E echo
+FROM scratch AS apart
+ARG APART
+# last one
+FROM base
+ARG U
+ARG V
+COPY --from=base $Z /
+`;
+
+describe('--call outline', () => {
+  const outline = outlineOf(text, { buildArgs: new Map([['U', '9']]) });
+
+  it('lists what the target and the stages below use', () => {
+    assert.equal(
+      formatOutline(describeOutline(outline)),
+      [
+        'BUILD ARG   VALUE   DESCRIPTION',
+        'V           1       is the version',
+        'W           1-x',
+        'Z           1       does z',
+        'Y',
+        'U           9',
+        '',
+        'SECRET   REQUIRED',
+        'foo      true',
+        'bar',
+        '',
+        'SSH       REQUIRED',
+        'default',
+        '',
+      ].join('\n'),
+    );
+  });
+
+  it('gives places and the file as JSON', () => {
+    const json = describeOutline(outline);
+    assert.deepEqual(json.secrets?.[0], {
+      name: 'foo',
+      required: true,
+      location: { ranges: [{ start: { line: 9 }, end: { line: 9 } }] },
+    });
+    assert.equal(Buffer.from(json.sources[0] ?? '', 'base64').toString(), text);
+  });
+
+  it('names the target and its description', () => {
+    const described = describeOutline(outlineOf(text, { target: 'base' }));
+    assert.equal(described.name, 'base');
+    assert.equal(described.description, 'does it');
+  });
+
+  it('needs no images', () => {
+    assert.equal(describeOutline(outlineOf('FROM nowhere\nARG A=1')).args?.[0]?.name, 'A');
+  });
+});
+
+describe('--call targets', () => {
+  it('lists the stages with their descriptions', () => {
+    const { dockerfile } = outlineOf(text);
+    assert.equal(
+      formatTargets(listTargets(dockerfile)),
+      'TARGET      DESCRIPTION\nbase        does it\napart\n(default)\n',
+    );
+    assert.equal(listTargets(dockerfile).targets[2]?.base, 'base');
+  });
+});

@@ -19,8 +19,8 @@ import { mediaTypes } from '../../src/image/media-type.ts';
 import type { LayerIndex } from '../../src/layer/layers.ts';
 import { makeView } from '../../src/layer/view.ts';
 import { bytePath } from '../../src/tree/entry.ts';
+import { type TarSpec, tarBytes } from '../support/layer-tar.ts';
 import { failsWith, type LayersFixture, paths, signal, text } from '../support/layers-fixture.ts';
-import { type TarSpec, tarBytes } from '../support/tar-bytes.ts';
 
 /** Part of layers.ts. */
 export function adoptedLayers(at: LayersFixture): void {

@@ -8,6 +8,7 @@ import { gunzipSync, gzipSync } from 'node:zlib';
 import { type Digest, digestOf } from '../../src/image/digest.ts';
 import { mediaTypes } from '../../src/image/media-type.ts';
 import type { BytePath, LayerInput } from '../../src/tree/entry.ts';
+import { type TarSpec, tarBytes } from '../support/layer-tar.ts';
 import {
   directory,
   failsWith,
@@ -17,7 +18,6 @@ import {
   signal,
   text,
 } from '../support/layers-fixture.ts';
-import { type TarSpec, tarBytes } from '../support/tar-bytes.ts';
 
 /** Part of layers.ts. */
 export function treeLayers(at: LayersFixture): void {

@@ -1,31 +1,17 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 import { TarReader } from '../../src/archive/tar-reader.ts';
-import { TarWriter } from '../../src/archive/tar-writer.ts';
 import { decodeIndex, encodeIndex } from '../../src/layer/index-file.ts';
 import { type IndexedEntry, Indexer } from '../../src/layer/indexer.ts';
 import type { BytePath, Entry } from '../../src/tree/entry.ts';
+import { type TarSpec, tarBytes } from '../support/layer-tar.ts';
 
-type Spec = Partial<Omit<Entry, 'path'>> & { path: string; text?: string };
+const file = (path: string, text = path): TarSpec => ({ path, text });
+const dir = (path: string): TarSpec => ({ path, type: 'directory' });
+const hard = (path: string, linkTarget: string): TarSpec => ({ path, type: 'hardlink', linkTarget });
 
-const file = (path: string, text = path): Spec => ({ path, text });
-const dir = (path: string): Spec => ({ path, type: 'directory' });
-const hard = (path: string, linkTarget: string): Spec => ({ path, type: 'hardlink', linkTarget });
-
-function tarOf(specs: readonly Spec[]): Buffer {
-  const chunks: Buffer[] = [];
-  const writer = new TarWriter(chunk => chunks.push(Buffer.from(chunk)));
-  for (const { text = '', ...spec } of specs) {
-    const common = { type: 'file', mode: 0o644, uid: 0, gid: 0, mtimeSec: 7, mtimeNsec: 0 } as const;
-    writer.entry({ ...common, ...spec, path: spec.path as BytePath, size: text.length });
-    writer.data(Buffer.from(text));
-  }
-  writer.finish();
-  return Buffer.concat(chunks);
-}
-
-function indexOf(...specs: Spec[]): { list: IndexedEntry[]; tar: Buffer } {
-  const tar = tarOf(specs);
+function indexOf(...specs: TarSpec[]): { list: IndexedEntry[]; tar: Buffer } {
+  const tar = tarBytes(...specs);
   const indexer = new Indexer();
   const reader = new TarReader(indexer);
   reader.push(tar);

@@ -77,10 +77,16 @@ function base256(block: Buffer, start: number, length: number): number | undefin
 }
 
 /** @throws BuildError `integrity` when the field is neither octal nor base-256 within a safe integer */
-export function numberField(block: Buffer, start: number, length: number, what: string): number {
+export function numberField(
+  block: Buffer,
+  start: number,
+  length: number,
+  what: string,
+  name?: string,
+): number {
   const binary = ((block[start] ?? 0) & 0x80) !== 0;
   const value = binary ? base256(block, start, length) : octal(block, start, length);
-  if (value === undefined) throw malformed(`the ${what} field is not a number`, textField(block, 0, 100));
+  if (value === undefined) throw malformed(`the ${what} field is not a number`, name);
   return value;
 }
 
@@ -152,13 +158,13 @@ export function parseHeader(buffer: Buffer, at: number): RawHeader {
     typeFlag,
     name: prefix === '' ? name : `${prefix}/${name}`,
     linkName: buffer[at + 157] === 0 ? '' : textField(buffer, at + 157, 100),
-    mode: numberField(buffer, at + 100, 8, 'mode'),
-    uid: numberField(buffer, at + 108, 8, 'uid'),
-    gid: numberField(buffer, at + 116, 8, 'gid'),
-    size: numberField(buffer, at + 124, 12, 'size'),
-    mtime: numberField(buffer, at + 136, 12, 'mtime'),
-    devMajor: isDevice ? numberField(buffer, at + 329, 8, 'device major') : 0,
-    devMinor: isDevice ? numberField(buffer, at + 337, 8, 'device minor') : 0,
+    mode: numberField(buffer, at + 100, 8, 'mode', name),
+    uid: numberField(buffer, at + 108, 8, 'uid', name),
+    gid: numberField(buffer, at + 116, 8, 'gid', name),
+    size: numberField(buffer, at + 124, 12, 'size', name),
+    mtime: numberField(buffer, at + 136, 12, 'mtime', name),
+    devMajor: isDevice ? numberField(buffer, at + 329, 8, 'device major', name) : 0,
+    devMinor: isDevice ? numberField(buffer, at + 337, 8, 'device minor', name) : 0,
   };
 }
 

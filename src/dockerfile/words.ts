@@ -20,6 +20,8 @@ export interface Lookups {
   readonly used: string[];
   /** Unset ones that became empty text: those with a `-`, `+` or `?` form are not among them. */
   readonly undefined: string[];
+  /** All unset ones: what the UndefinedVar check reports. */
+  readonly unset: string[];
 }
 
 export interface Expansion extends Lookups {
@@ -34,7 +36,7 @@ const MAX_DEPTH = 100;
 export function expandWord(raw: string, env: Environment, escapeChar: Escape): Expansion {
   const lexer = new Lexer(raw, env, { escape: escapeChar });
   const { value } = lexer.run();
-  return { value, used: [...lexer.used], undefined: [...lexer.missing] };
+  return { value, ...lexer.lookups };
 }
 
 /**
@@ -48,7 +50,7 @@ export function expandWords(
 ): Lookups & { readonly words: string[] } {
   const lexer = new Lexer(raw, env, { escape: escapeChar });
   const { words } = lexer.run();
-  return { words, used: [...lexer.used], undefined: [...lexer.missing] };
+  return { words, ...lexer.lookups };
 }
 
 /**
@@ -58,7 +60,7 @@ export function expandWords(
 export function expandHeredoc(body: string, env: Environment): Expansion {
   const lexer = new Lexer(body, env, { escape: '\\', ignoreQuotes: true });
   const { value } = lexer.run();
-  return { value, used: [...lexer.used], undefined: [...lexer.missing] };
+  return { value, ...lexer.lookups };
 }
 
 /**
@@ -137,8 +139,9 @@ const NAME = /\p{Nd}+|[\p{L}_][\p{L}\p{Nd}_]*/uy;
 const ORDINARY = /[^$<'"\\`/}]+/y;
 
 class Lexer {
-  readonly used = new Set<string>();
-  readonly missing = new Set<string>();
+  readonly #used = new Set<string>();
+  readonly #missing = new Set<string>();
+  readonly #unset = new Set<string>();
   readonly #text: string;
   readonly #env: Environment;
   readonly #options: LexerOptions;
@@ -151,6 +154,10 @@ class Lexer {
     this.#env = env;
     this.#options = options;
     this.#keepEscapes = options.keepEscapes ?? false;
+  }
+
+  get lookups(): Lookups {
+    return { used: [...this.#used], undefined: [...this.#missing], unset: [...this.#unset] };
   }
 
   run(): Output {
@@ -370,8 +377,11 @@ class Lexer {
 
   #lookUp(name: string, needed: boolean): string | undefined {
     const value = this.#env.get(name);
-    if (value !== undefined) this.used.add(name);
-    else if (needed) this.missing.add(name);
+    if (value !== undefined) this.#used.add(name);
+    else {
+      this.#unset.add(name);
+      if (needed) this.#missing.add(name);
+    }
     return value;
   }
 }

@@ -68,9 +68,10 @@ describe('an expansion', () => {
     assert.deepEqual(missing, ['nope', 'gone']);
   });
 
-  it('does not call a variable unset that has an alternative', () => {
-    const { undefined: missing } = expandWord('${a:-1}${b-2}${c:+3}${d+4}${e#x}${f/x/y}', env, '\\');
-    assert.deepEqual(missing, ['e', 'f']);
+  it('tells variables that became empty from those that had an alternative', () => {
+    const found = expandWord('${a:-1}${b-2}${c:+3}${d+4}${e#x}${f/x/y}', env, '\\');
+    assert.deepEqual(found.undefined, ['e', 'f']);
+    assert.deepEqual(found.unset, ['a', 'b', 'c', 'd', 'e', 'f']);
   });
 
   it('does not look at variables in single quotes or behind an escape', () => {

@@ -71,7 +71,7 @@ export interface SourceUse {
 /** `--from` of COPY and of the mounts of RUN, as far as written; for a mount its position too. */
 export function usesOf(line: StageInstruction): SourceUse[] {
   if (line.kind === 'copy' || line.kind === 'add') {
-    return line.from ? [{ from: line.from.raw, allowsIndex: true, range: line.from.range }] : [];
+    return line.from?.raw ? [{ from: line.from.raw, allowsIndex: true, range: line.from.range }] : [];
   }
   if (line.kind !== 'run') return [];
   return line.mounts.flatMap(mount => {

@@ -94,6 +94,10 @@ describe('a name in --from', () => {
       base: 'docker.io/library/0:latest|linux/amd64',
     });
   });
+  it('that is empty is the build context', () => {
+    const [step] = targetOf('FROM scratch\nCOPY --from= a /').steps;
+    assert.deepEqual(step?.kind === 'copy' && step.from, { kind: 'context' });
+  });
   it('can be scratch', () => {
     const [step] = targetOf('FROM scratch\nCOPY --from=scratch / /').steps;
     assert.deepEqual(step?.kind === 'copy' && step.from, { kind: 'scratch' });

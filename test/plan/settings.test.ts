@@ -144,6 +144,7 @@ const histories: readonly (readonly [instructions: string, expected: string])[] 
   ['ENV A=1 B="x y"', 'ENV A=1 B=x y'],
   ['LABEL a=1 "b c"=d', 'LABEL a=1 b c=d'],
   ['EXPOSE 80 443/UDP 80', 'EXPOSE [443/udp 80/tcp 80/tcp]'],
+  ['EXPOSE 0 65535 00080', 'EXPOSE [0/tcp 80/tcp 65535/tcp]'],
   ['VOLUME /a /b', 'VOLUME [/a /b]'],
   ['USER a:b', 'USER a:b'],
   ['WORKDIR sub/', 'WORKDIR /sub'],

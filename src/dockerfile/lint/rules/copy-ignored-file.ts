@@ -13,7 +13,7 @@ export const copyIgnoredFile: Rule = {
     if (ignoredSource === undefined || hasNegatedIgnore) return;
     for (const { instruction, env } of stages.flatMap(stage => stage.lines)) {
       if (instruction.kind !== 'copy' && instruction.kind !== 'add') continue;
-      if (instruction.from !== undefined) continue;
+      if (instruction.from?.raw) continue;
       for (const source of instruction.sources) {
         if ('body' in source) continue;
         const { value } = expandSafely(source, env, dockerfile);

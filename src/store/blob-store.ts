@@ -10,6 +10,7 @@ import { algorithmOf, type Digest, digestFromHash, digestOf, hexOf } from '../im
 import { storeFailure, storing } from './failure.ts';
 import type { Session } from './session.ts';
 import type { BlobStore, Ingest } from './store.ts';
+import { markUsed } from './usage.ts';
 
 /** Largest blob that {@link BlobStore.read} takes into memory unless told otherwise. */
 const defaultReadLimitBytes = 64 * 1024 * 1024;
@@ -25,7 +26,10 @@ export class FileBlobStore implements BlobStore {
 
   path(digest: Digest): string | undefined {
     const path = this.#place(digest);
-    return statSync(path, { throwIfNoEntry: false })?.isFile() ? path : undefined;
+    const stat = statSync(path, { throwIfNoEntry: false });
+    if (!stat?.isFile()) return undefined;
+    markUsed(path, stat);
+    return path;
   }
 
   size(digest: Digest): number | undefined {
@@ -111,7 +115,10 @@ class FileIngest implements Ingest {
       } finally {
         await file.close();
       }
-      if (isFileOf(target, size)) {
+      const there = statSync(target, { throwIfNoEntry: false });
+      // One of another size is damaged; the new one takes its place.
+      if (there?.isFile() && there.size === size) {
+        markUsed(target, there);
         await rm(this.path, { force: true });
         return;
       }
@@ -137,10 +144,4 @@ class FileIngest implements Ingest {
   async [Symbol.asyncDispose](): Promise<void> {
     await rm(this.path, { force: true });
   }
-}
-
-/** A blob of another size is damaged; the new one takes its place. */
-function isFileOf(path: string, size: number): boolean {
-  const stat = statSync(path, { throwIfNoEntry: false });
-  return stat?.isFile() === true && stat.size === size;
 }

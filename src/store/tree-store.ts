@@ -8,6 +8,7 @@ import { removeTree } from '../host/temp.ts';
 import { storeFailure, storing } from './failure.ts';
 import type { Session } from './session.ts';
 import type { TreeIngest, TreeStore } from './store.ts';
+import { markUsed } from './usage.ts';
 
 export class DirectoryTreeStore implements TreeStore {
   readonly #root: string;
@@ -19,8 +20,12 @@ export class DirectoryTreeStore implements TreeStore {
   }
 
   path(id: string): string | undefined {
-    const path = join(this.#place(id), 'fs');
-    return statSync(path, { throwIfNoEntry: false })?.isDirectory() ? path : undefined;
+    const place = this.#place(id);
+    const stat = statSync(place, { throwIfNoEntry: false });
+    const path = join(place, 'fs');
+    if (!stat || !statSync(path, { throwIfNoEntry: false })?.isDirectory()) return undefined;
+    markUsed(place, stat); // the time of `fs` itself belongs to the image
+    return path;
   }
 
   async begin(): Promise<TreeIngest> {

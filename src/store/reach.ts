@@ -1,0 +1,84 @@
+// What names, records and remembered base images lead to: manifests to configs and blobs, configs to layers, layers to
+// whatever layer/ wrote down about them.
+import { type Digest, hexOf, isDigest } from '../image/digest.ts';
+import { maxManifestBytes } from '../image/manifest.ts';
+import type { Store } from './store.ts';
+
+export interface Roots {
+  /** Keys of records that do not count. */
+  readonly forgotten: ReadonlySet<string>;
+  /** Whether what is remembered in `misc` (base images) counts. */
+  readonly bases: boolean;
+}
+
+export class Reached {
+  readonly blobs = new Set<Digest>();
+  readonly trees = new Set<string>();
+  readonly #store: Store;
+
+  private constructor(store: Store) {
+    this.#store = store;
+  }
+
+  static async from(store: Store, roots: Roots): Promise<Reached> {
+    const reached = new Reached(store);
+    for (const { descriptor } of store.names.list()) await reached.#document(descriptor.digest);
+    if (roots.bases) {
+      for (const [, value] of store.meta.entries('misc')) {
+        for (const digest of digestsIn(value)) await reached.#document(digest);
+      }
+    }
+    for (const [key, value] of store.meta.entries('records')) {
+      const { layer } = (value ?? {}) as { layer?: unknown };
+      if (!roots.forgotten.has(key) && typeof layer === 'string') reached.#layer(layer);
+    }
+    return reached;
+  }
+
+  /** A manifest, index or config; anything else is a blob that leads nowhere. */
+  async #document(digest: Digest): Promise<void> {
+    if (this.blobs.has(digest)) return;
+    this.blobs.add(digest);
+    const size = this.#store.blobs.size(digest);
+    if (size === undefined || size > maxManifestBytes) return;
+    const json = await this.#json(digest);
+    const { manifests, config, layers, rootfs, subject } = json;
+    for (const part of [manifests, config, layers, subject].flat()) {
+      const next = (part as { digest?: unknown } | null | undefined)?.digest;
+      if (isDigest(next)) await this.#document(next);
+    }
+    const diffIds = (rootfs as { diff_ids?: unknown } | null | undefined)?.diff_ids;
+    for (const id of Array.isArray(diffIds) ? diffIds : []) if (isDigest(id)) this.#layer(id);
+  }
+
+  async #json(digest: Digest): Promise<Record<string, unknown>> {
+    try {
+      const value: unknown = JSON.parse((await this.#store.blobs.read(digest, maxManifestBytes)).toString());
+      return typeof value === 'object' && value !== null ? (value as Record<string, unknown>) : {};
+    } catch {
+      return {}; // a small layer, or damaged: the image cannot be used either way
+    }
+  }
+
+  #layer(id: string): void {
+    const tree = isDigest(id) ? hexOf(id) : id.replace(/^tree:/, '');
+    if (this.trees.has(tree)) return;
+    this.trees.add(tree);
+    if (isDigest(id)) this.blobs.add(id);
+    const facts = this.#store.meta.get('layers', id);
+    for (const digest of digestsIn(facts)) {
+      this.#layer(digest);
+      this.blobs.add(digest);
+    }
+    const other = (facts as { tree?: unknown } | null | undefined)?.tree;
+    if (typeof other === 'string') this.trees.add(other);
+  }
+}
+
+/** Every digest in a JSON value, so that what is written down may take any shape. */
+function* digestsIn(value: unknown): Iterable<Digest> {
+  if (isDigest(value)) yield value;
+  else if (typeof value === 'object' && value !== null) {
+    for (const part of Object.values(value)) yield* digestsIn(part);
+  }
+}

@@ -1,7 +1,7 @@
 // Which content a file had when it looked exactly as it looks now, so that unchanged files are not read again. The rule
 // for files that changed at the moment they were read is git's (https://git-scm.com/docs/racy-git).
 // One value per context: 100,000 files are one database read of 9 MB (25 ms) where a value per file costs ten times that.
-import { type Digest, digestFromHash, hexOf, isDigest } from '../image/digest.ts';
+import { algorithmOf, type Digest, digestFromHash, hexOf } from '../image/digest.ts';
 import type { Meta } from '../store/store.ts';
 
 /** What the kernel says about a regular file: the fields of a `BigIntStats`. */
@@ -25,8 +25,9 @@ export interface StatIndex {
   save(): void;
 }
 
-/** dev, ino, size, mtime, ctime: 8 bytes each; sha256: 32. */
-const recordBytes = 72;
+/** dev, ino, size, mtime, ctime, and the sha256: 8 bytes each and 32. */
+const wordsPerRecord = 9;
+const recordBytes = wordsPerRecord * 8;
 const stampBytes = 40;
 
 /**
@@ -44,53 +45,109 @@ export function openStatIndex(
   scope: string,
   nowNs: () => bigint = () => BigInt(Date.now()) * 1_000_000n,
 ): StatIndex {
-  const known = new Map<string, Buffer>();
-  for (const record of recordsOf(meta.get('stat', scope))) {
-    known.set(record.toString('latin1', 0, stampBytes), record);
+  return new PackedStatIndex(meta, scope, nowNs);
+}
+
+/** Records stand in the order in which files were asked for, so the next walk finds each right after the one before. */
+class PackedStatIndex implements StatIndex {
+  readonly #meta: Meta;
+  readonly #scope: string;
+  readonly #nowNs: () => bigint;
+  readonly #bytes: Buffer;
+  readonly #words: BigUint64Array;
+  readonly #isUsed: Uint8Array;
+  /** What {@link save} keeps, in order: a record that was here, or a new one. */
+  readonly #kept: (number | Buffer)[] = [];
+  readonly #fresh = new Map<bigint, Buffer>();
+  #cursor = 0;
+  #byInode: Map<bigint, number> | undefined;
+
+  constructor(meta: Meta, scope: string, nowNs: () => bigint) {
+    this.#meta = meta;
+    this.#scope = scope;
+    this.#nowNs = nowNs;
+    this.#bytes = unpack(meta.get('stat', scope));
+    this.#words = new BigUint64Array(this.#bytes.buffer, this.#bytes.byteOffset, this.#bytes.length / 8);
+    this.#isUsed = new Uint8Array(this.#bytes.length / recordBytes);
   }
-  const used = new Map<string, Buffer>();
-  let changed = false;
-  return {
-    lookup(stamp) {
-      const key = keyOf(stamp);
-      const record = known.get(key);
-      if (!record) return undefined;
-      used.set(key, record);
-      return digestFromHash(record.toString('hex', stampBytes));
-    },
-    remember(stamp, digest) {
-      if (!isDigest(digest) || !digest.startsWith('sha256:')) return;
-      const newest = stamp.ctimeNs > stamp.mtimeNs ? stamp.ctimeNs : stamp.mtimeNs;
-      if (newest + racyNs > nowNs()) return; // it may change once more without looking different
-      const key = keyOf(stamp);
-      const record = Buffer.concat([Buffer.from(key, 'latin1'), Buffer.from(hexOf(digest), 'hex')]);
-      known.set(key, record);
-      used.set(key, record);
-      changed = true;
-    },
-    save() {
-      if (!changed && used.size === known.size) return;
-      if (used.size === 0) meta.delete('stat', scope);
-      else meta.set('stat', scope, Buffer.concat([...used.values()]).toString('base64'));
-      changed = false;
-    },
-  };
+
+  lookup(stamp: FileStamp): Digest | undefined {
+    const fresh = this.#fresh.get(stamp.ino);
+    if (fresh && fresh.compare(recordOf(stamp, ''), 0, stampBytes, 0, stampBytes) === 0) {
+      return digestFromHash(fresh.toString('hex', stampBytes));
+    }
+    const at = this.#find(stamp);
+    if (at === undefined) return undefined;
+    this.#cursor = at + 1;
+    if (this.#isUsed[at] === 0) this.#kept.push(at);
+    this.#isUsed[at] = 1;
+    return digestFromHash(this.#bytes.toString('hex', at * recordBytes + stampBytes, (at + 1) * recordBytes));
+  }
+
+  #find(stamp: FileStamp): number | undefined {
+    if (this.#matches(this.#cursor, stamp)) return this.#cursor;
+    this.#byInode ??= inodes(this.#words);
+    const at = this.#byInode.get(BigInt.asUintN(64, stamp.ino));
+    return at !== undefined && this.#matches(at, stamp) ? at : undefined;
+  }
+
+  #matches(at: number, stamp: FileStamp): boolean {
+    const words = this.#words;
+    const first = at * wordsPerRecord;
+    return (
+      words[first + 1] === BigInt.asUintN(64, stamp.ino) &&
+      words[first + 4] === BigInt.asUintN(64, stamp.ctimeNs) &&
+      words[first + 3] === BigInt.asUintN(64, stamp.mtimeNs) &&
+      words[first + 2] === BigInt.asUintN(64, stamp.size) &&
+      words[first] === BigInt.asUintN(64, stamp.dev)
+    );
+  }
+
+  remember(stamp: FileStamp, digest: Digest): void {
+    if (algorithmOf(digest) !== 'sha256') return;
+    const latest = this.#nowNs() - racyNs;
+    // A file as young as this may change once more without looking different.
+    if (stamp.ctimeNs > latest || stamp.mtimeNs > latest) return;
+    const record = recordOf(stamp, hexOf(digest));
+    this.#fresh.set(stamp.ino, record);
+    this.#kept.push(record);
+  }
+
+  save(): void {
+    const isSame = this.#fresh.size === 0 && this.#kept.length === this.#isUsed.length;
+    if (isSame) return;
+    const records = this.#kept.map(kept =>
+      typeof kept === 'number' ? this.#bytes.subarray(kept * recordBytes, (kept + 1) * recordBytes) : kept,
+    );
+    if (records.length === 0) this.#meta.delete('stat', this.#scope);
+    else this.#meta.set('stat', this.#scope, Buffer.concat(records).toString('base64'));
+  }
 }
 
-function* recordsOf(value: unknown): Iterable<Buffer> {
-  if (typeof value !== 'string') return;
-  const bytes = Buffer.from(value, 'base64');
-  if (bytes.length % recordBytes !== 0) return;
-  for (let at = 0; at < bytes.length; at += recordBytes) yield bytes.subarray(at, at + recordBytes);
+/** In memory of its own, so that it can be read as 64-bit words. */
+function unpack(value: unknown): Buffer {
+  const bytes = typeof value === 'string' ? Buffer.from(value, 'base64') : Buffer.alloc(0);
+  const whole = bytes.length % recordBytes === 0 ? bytes : Buffer.alloc(0);
+  return whole.byteOffset % 8 === 0 ? whole : Buffer.from(new Uint8Array(whole).buffer);
 }
 
-const scratch = Buffer.alloc(stampBytes);
+function inodes(words: BigUint64Array): Map<bigint, number> {
+  const map = new Map<bigint, number>();
+  for (let first = 0; first < words.length; first += wordsPerRecord) {
+    map.set(words[first + 1] ?? 0n, first / wordsPerRecord);
+  }
+  return map;
+}
 
-function keyOf(stamp: FileStamp): string {
-  scratch.writeBigUInt64LE(BigInt.asUintN(64, stamp.dev), 0);
-  scratch.writeBigUInt64LE(BigInt.asUintN(64, stamp.ino), 8);
-  scratch.writeBigUInt64LE(BigInt.asUintN(64, stamp.size), 16);
-  scratch.writeBigUInt64LE(BigInt.asUintN(64, stamp.mtimeNs), 24);
-  scratch.writeBigUInt64LE(BigInt.asUintN(64, stamp.ctimeNs), 32);
-  return scratch.toString('latin1');
+function recordOf(stamp: FileStamp, hex: string): Buffer {
+  const record = Buffer.alloc(recordBytes);
+  const words = new BigUint64Array(5);
+  words[0] = stamp.dev;
+  words[1] = stamp.ino;
+  words[2] = stamp.size;
+  words[3] = stamp.mtimeNs;
+  words[4] = stamp.ctimeNs;
+  record.set(new Uint8Array(words.buffer), 0);
+  record.write(hex, stampBytes, 'hex');
+  return record;
 }

@@ -34,12 +34,20 @@ export class Sources {
     return tree;
   }
 
-  /** The file system that `layers` make, lowest first; remembered. */
-  view(layers: readonly LayerId[], description: string, signal: AbortSignal): Promise<View> {
-    const key = layers.join(' ');
+  /**
+   * The file system that `layers` make, lowest first; remembered.
+   * @param need `names` where nothing but etc/passwd and etc/group will be read: a base need not be written out for it
+   */
+  view(
+    layers: readonly LayerId[],
+    description: string,
+    signal: AbortSignal,
+    need: 'names' | 'contents' = 'contents',
+  ): Promise<View> {
+    const key = `${need} ${layers.join(' ')}`;
     let view = this.#views.get(key);
     if (!view) {
-      view = Promise.all(layers.map(id => this.#tools.layers.index(id, signal))).then(indexes =>
+      view = Promise.all(layers.map(id => this.#tools.layers.index(id, signal, need))).then(indexes =>
         makeView(indexes, description),
       );
       view.catch(() => this.#views.delete(key));

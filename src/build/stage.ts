@@ -181,7 +181,10 @@ async function takeOrExecute(
   }
   const twin = context.running.get(main.key);
   if (twin) return { layer: await twin, cached: true, createdAt: new Date(scope.tools.now()).toISOString() };
-  const running = schedule.work(() => prepared.execute());
+  const running = schedule.work(async () => {
+    await unpackAhead(step, scope);
+    return prepared.execute();
+  });
   context.running.set(main.key, running);
   const started = scope.tools.now();
   const layer = await running;
@@ -196,6 +199,18 @@ async function takeOrExecute(
   });
   if (content) records.alias(prepared.recipe.key, content.key);
   return { layer, cached: false, createdAt };
+}
+
+/**
+ * A COPY looks at the names in the layers below, a RUN needs them unpacked: where one follows the other, unpacking first
+ * gives the names as well, so that a base is inflated once.
+ */
+async function unpackAhead(step: Step, scope: StepScope): Promise<void> {
+  const { steps } = scope.stage;
+  const follows = steps.slice(steps.indexOf(step) + 1).some(later => later.kind === 'run');
+  if (step.kind === 'run' || !follows) return;
+  // Whatever goes wrong here goes wrong again, with its message, where the tree is needed.
+  await scope.tools.layers.trees(scope.layers, scope.signal).catch(() => {});
 }
 
 /** A record whose layer is gone from the store (pruned, damaged) is a miss. */

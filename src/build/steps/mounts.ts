@@ -212,7 +212,7 @@ class Opener {
     writable: boolean,
   ): Promise<{ source: string; isFile: boolean }> {
     const { layers, path } = await this.#layersOf(from, source);
-    const view = await this.#scope.sources.view(layers, 'a mount', this.#scope.signal);
+    const view = await this.#scope.sources.view(layers, 'a mount', this.#scope.signal, 'names');
     const place = view.resolve(bytePath(path.replace(/^\/+/, '')));
     const entry = place === undefined ? undefined : place === '' ? rootEntry : view.lookup(place);
     if (place === undefined || !entry) {
@@ -251,7 +251,7 @@ class Opener {
 
   async #mountLayers(layers: readonly LayerId[], writable: boolean): Promise<string> {
     const { tools, signal } = this.#scope;
-    const trees = await Promise.all(layers.map(id => tools.layers.tree(id, signal)));
+    const trees = await tools.layers.trees(layers, signal);
     const [only] = trees;
     if (only !== undefined && trees.length === 1 && !writable) return only;
     const upper = await tools.store.trees.begin();

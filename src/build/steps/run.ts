@@ -56,7 +56,7 @@ async function execute(step: RunStep, scope: StepScope): Promise<LayerId | null>
   const { tools, signal } = scope;
   const sandbox = await tools.sandbox();
   const driver = await tools.snapshots();
-  const lowers = await Promise.all(scope.layers.map(id => tools.layers.tree(id, signal)));
+  const lowers = await tools.layers.trees(scope.layers, signal);
   await using ingest = await tools.store.trees.begin();
   const snapshot = await driver.mount(lowers, ingest.fs, ingest.dir);
   try {

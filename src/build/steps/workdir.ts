@@ -16,7 +16,7 @@ export async function prepareWorkdir(step: WorkdirStep, scope: StepScope): Promi
 
 async function makeDirectory(step: WorkdirStep, scope: StepScope): Promise<LayerId | null> {
   if (step.path === '/') return null;
-  const view = await scope.sources.view(scope.layers, `stage "${scope.stage.label}"`, scope.signal);
+  const view = await scope.sources.view(scope.layers, `stage "${scope.stage.label}"`, scope.signal, 'names');
   const user = userOf(step.user, imageFiles(view));
   const entries = planDirectory(
     view,

@@ -109,6 +109,11 @@ describe('a finding says', () => {
     ['UndefinedVar', 'FROM scratch\nCOPY $foo /', "2 UndefinedVar: Usage of undefined variable '$foo'"],
     [
       'UndefinedVar',
+      'FROM scratch\nENV A=${NEVER:-x}',
+      "2 UndefinedVar: Usage of undefined variable '$NEVER'",
+    ],
+    [
+      'UndefinedVar',
       'FROM scratch\nENV A=$PAHT',
       "2 UndefinedVar: Usage of undefined variable '$PAHT' (did you mean $PATH?)",
     ],
@@ -185,7 +190,6 @@ describe('silence', () => {
     ['a stage below declares it', 'UndefinedVar', 'FROM scratch AS a\nARG A\nFROM a\nLABEL a=$A'],
     ['the image sets it', 'UndefinedVar', 'FROM busybox\nLABEL a=$FROM_IMAGE', known],
     ['nobody looked what the image sets', 'UndefinedVar', 'FROM busybox\nLABEL a=$MAYBE'],
-    ['a default takes care of it', 'UndefinedVar', 'FROM scratch\nLABEL a=${MAYBE:-x}'],
     ['the shell expands RUN, not the build', 'UndefinedVar', 'FROM scratch\nRUN echo $A\nCMD ["$B"]'],
     ['a quoted heredoc is not expanded', 'UndefinedVar', "FROM scratch\nCOPY <<'E' /\n$A\nE"],
     ['words of one ARG line see the ones before', 'UndefinedVar', 'FROM scratch\nARG A=1 B=$A'],

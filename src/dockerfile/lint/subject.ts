@@ -206,7 +206,7 @@ export function expandSafely(text: Text, env: Environment, dockerfile: Dockerfil
     return expandWord(text.raw, env, dockerfile.directives.escape);
   } catch (error) {
     if (!(error instanceof WordError)) throw error;
-    return { value: text.raw, used: [], undefined: [] };
+    return { value: text.raw, used: [], undefined: [], unset: [] };
   }
 }
 

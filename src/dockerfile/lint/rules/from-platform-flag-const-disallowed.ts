@@ -13,8 +13,8 @@ export const fromPlatformFlagConstDisallowed: Rule = {
   *check({ dockerfile, globals }) {
     for (const { from, name = '' } of dockerfile.stages) {
       if (from.platform === undefined) continue;
-      const { value, used, undefined: missing } = expandSafely(from.platform, globals, dockerfile);
-      const platform = used.length + missing.length > 0 ? undefined : asPlatform(value);
+      const { value, used, unset } = expandSafely(from.platform, globals, dockerfile);
+      const platform = used.length + unset.length > 0 ? undefined : asPlatform(value);
       if (platform === undefined || name.includes(platform.os) || name.includes(platform.architecture))
         continue;
       const message = `FROM --platform flag should not use constant value "${value}"`;

@@ -11,8 +11,8 @@ export const redundantTargetPlatform: Rule = {
   *check({ dockerfile, globals }) {
     for (const { from } of dockerfile.stages) {
       if (from.platform === undefined) continue;
-      const { value, used, undefined: missing } = expandSafely(from.platform, globals, dockerfile);
-      if (missing.length > 0 || used.length !== 1 || used[0] !== 'TARGETPLATFORM') continue;
+      const { value, used, unset } = expandSafely(from.platform, globals, dockerfile);
+      if (unset.length > 0 || used.length !== 1 || used[0] !== 'TARGETPLATFORM') continue;
       if (value !== globals.get('TARGETPLATFORM')) continue;
       const message = `Setting platform to predefined ${from.platform.raw} in FROM is redundant as this is the default behavior`;
       yield { message, range: from.platform.range, instruction: from };

@@ -13,7 +13,7 @@ export const undefinedArgInFrom: Rule = {
     const names = new Set([...globals.keys(), ...globalNames]);
     for (const { from } of dockerfile.stages) {
       for (const text of from.platform === undefined ? [from.image] : [from.image, from.platform]) {
-        for (const name of expandSafely(text, globals, dockerfile).undefined) {
+        for (const name of expandSafely(text, globals, dockerfile).unset) {
           if (names.has(name)) continue;
           const message = `FROM argument '${name}' is not declared${meaning(suggest(name, names, true))}`;
           yield { message, range: text.range, instruction: from };

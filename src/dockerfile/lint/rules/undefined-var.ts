@@ -1,4 +1,4 @@
-// A variable that nothing has set expands to nothing, which is seldom meant.
+// A variable that nothing sets is always empty, or always its default in ${name:-default}: seldom what is meant.
 
 import type { Dockerfile, Heredoc } from '../../instructions.ts';
 import { suggest } from '../../suggest.ts';
@@ -37,8 +37,7 @@ export const undefinedVar: Rule = {
 function* missingIn({ instruction, env }: LintedLine, dockerfile: Dockerfile) {
   const seen = new Map(env);
   for (const text of expandedTexts(instruction)) {
-    const missing =
-      'body' in text ? missingInBody(text, env) : expandSafely(text, seen, dockerfile).undefined;
+    const missing = 'body' in text ? missingInBody(text, env) : expandSafely(text, seen, dockerfile).unset;
     for (const name of missing) yield { name, range: text.range };
     // Each word of ARG sees the words before it.
     if (instruction.kind === 'arg') {
@@ -51,7 +50,7 @@ function* missingIn({ instruction, env }: LintedLine, dockerfile: Dockerfile) {
 function missingInBody(heredoc: Heredoc, env: LintedLine['env']): readonly string[] {
   if (!heredoc.expand) return [];
   try {
-    return expandHeredoc(heredoc.body, env).undefined;
+    return expandHeredoc(heredoc.body, env).unset;
   } catch (error) {
     if (!(error instanceof WordError)) throw error;
     return [];

@@ -2,7 +2,7 @@
 import { BuildError, messageOf } from '../errors.ts';
 import type { ImageConfig } from '../image/config.ts';
 import { formatPlatform } from '../image/platform.ts';
-import type { Outline } from '../plan/outline.ts';
+import { baseHint, type Outline } from '../plan/outline.ts';
 import { missingBases } from '../plan/reach.ts';
 import type { BaseRequest } from '../plan/steps.ts';
 import type { BuildRequest } from './request.ts';
@@ -21,7 +21,7 @@ export async function findAllBases(
     missing.length > 0;
     missing = missingBases(outline, configs)
   ) {
-    for (const [id, base] of await findBases(missing, request, tools)) {
+    for (const [id, base] of await findBases(missing, outline, request, tools)) {
       bases.set(id, base);
       configs.set(id, base.config);
     }
@@ -32,10 +32,11 @@ export async function findAllBases(
 /** Only manifests and configs are fetched; layers when a step reads them. */
 async function findBases(
   requests: readonly BaseRequest[],
+  outline: Outline,
   build: BuildRequest,
   tools: Tools,
 ): Promise<Map<string, BaseImage>> {
-  const found = await Promise.allSettled(requests.map(request => findBase(request, build, tools)));
+  const found = await Promise.allSettled(requests.map(request => findBase(request, outline, build, tools)));
   const failed = found.find(result => result.status === 'rejected');
   if (failed) throw failed.reason;
   const bases = new Map<string, BaseImage>();
@@ -46,7 +47,12 @@ async function findBases(
   return bases;
 }
 
-async function findBase(request: BaseRequest, build: BuildRequest, tools: Tools): Promise<BaseImage> {
+async function findBase(
+  request: BaseRequest,
+  outline: Outline,
+  build: BuildRequest,
+  tools: Tools,
+): Promise<BaseImage> {
   const id = `base:${request.id}`;
   const name = `[internal] load metadata for ${request.reference} (${formatPlatform(request.platform)})`;
   tools.emit({ kind: 'start', id, name, atMs: tools.now() });
@@ -61,7 +67,11 @@ async function findBase(request: BaseRequest, build: BuildRequest, tools: Tools)
       ? error.message
       : `${request.reference}: ${error.message}`;
     throw new BuildError(error.code, named, {
-      hint: error.hint,
+      // A misspelt stage or well-known image is the likelier reason than a missing login.
+      hint:
+        (error.code === 'not-found' || error.code === 'auth'
+          ? baseHint(request.reference, outline)
+          : undefined) ?? error.hint,
       range: error.range ?? request.range,
       cause: error.cause,
       facts: { ...error.facts, image: request.reference },

@@ -1,7 +1,6 @@
 // Run, catch, report, exit status. The only place that ends the process.
 import { BuildError } from '../errors.ts';
 import { exitStatusOf } from './exit-status.ts';
-import { makeProgram } from './program.ts';
 import { renderError } from './report-error.ts';
 import { type Session, UsageShown } from './session.ts';
 
@@ -25,6 +24,13 @@ export function main(argv: readonly string[]): void {
 
 async function run(session: Session): Promise<number> {
   try {
+    // Scripts ask for the version often; it needs none of the rest.
+    if (session.argv.length === 1 && ['--version', '-v'].includes(session.argv[0] ?? '')) {
+      const { version } = await import('./version.ts');
+      session.out(`slipway ${version}\n`);
+      return 0;
+    }
+    const { makeProgram } = await import('./program.ts');
     await makeProgram(session).parseAsync([...session.argv], { from: 'user' });
     return session.status;
   } catch (caught) {

@@ -102,13 +102,19 @@ async function keep(
   return scope.tools.layers.fromTree(id);
 }
 
-/** HOME from the image's passwd and a PATH unless the image or the Dockerfile says otherwise. */
+/** HOME from the image's passwd and the hostname unless somebody says otherwise; of two values the later one counts. */
 function environment(step: RunStep, home: string, extra: readonly string[]): string[] {
-  const env = [...step.env, ...step.hiddenEnv, ...extra];
-  const has = (name: string) => env.some(entry => entry.startsWith(`${name}=`));
-  if (!has('HOME')) env.push(`HOME=${home}`);
-  if (!has('HOSTNAME')) env.push(`HOSTNAME=${hostname}`);
-  return env;
+  const values = new Map([
+    ['HOME', home],
+    ['HOSTNAME', hostname],
+  ]);
+  for (const entry of [...step.env, ...step.hiddenEnv, ...extra]) {
+    const at = entry.indexOf('=');
+    const name = entry.slice(0, at);
+    values.delete(name);
+    values.set(name, entry.slice(at + 1));
+  }
+  return [...values].map(([name, value]) => `${name}=${value}`);
 }
 
 function refuseFailure(result: SandboxResult, step: RunStep, tail: OutputTail): void {

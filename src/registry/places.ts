@@ -1,7 +1,6 @@
 // Which URLs that a server names may be followed, and with what (security: realm, redirect, Location, Link). Pure.
 import { BuildError, printable } from '../errors.ts';
-import type { AddressKind } from '../host/address.ts';
-import { addressKind } from '../host/address.ts';
+import { type AddressKind, addressKind, isLoopbackHost } from '../host/address.ts';
 import { shownUrl } from '../host/http-error.ts';
 
 /** Redirects followed for one request. */
@@ -145,7 +144,7 @@ export function decideRealm(
   url.password = '';
   const listed = trustedRealms.some(pair => pair === `${registry.host}=${url.host}`);
   const known = knownRealms[registry.host] === url.host || sameSite(registry.hostname, url.hostname);
-  const plainElsewhere = url.protocol === 'http:' && url.host !== registry.host;
+  const plainElsewhere = url.protocol === 'http:' && url.host !== registry.host && !isLoopbackHost(url.host);
   return { url, trusted: listed || (known && !plainElsewhere) };
 }
 

@@ -31,6 +31,9 @@ export async function writeArchive(
   signal: AbortSignal,
 ): Promise<void> {
   const archive = pack({ highWaterMark: chunkBytes } as never);
+  // A stream that is destroyed may say so after the pipeline stopped listening; what went wrong is known from there.
+  archive.on('error', () => {});
+  destination.stream.on('error', () => {});
   const flowing = pipeline(archive, destination.stream, { signal });
   try {
     await Promise.all([flowing, addAll(archive, files, store, signal).catch(error => fail(archive, error))]);
@@ -90,15 +93,16 @@ function addText(archive: Pack, name: string, text: string): Promise<void> {
 }
 
 /** tar-stream does not call back once it is destroyed; its end is waited for as well. */
-function settled(archive: Pack, start: (done: (error?: Error | null) => void) => void): Promise<void> {
+function settled(archive: Pack, start: (done: (error?: Error | null) => void) => Sink): Promise<void> {
   return new Promise((resolve, reject) => {
     const closed = () => reject(new Error('the archive was closed'));
     archive.once('close', closed);
-    start(error => {
+    const sink = start(error => {
       archive.off('close', closed);
       if (error) reject(error);
       else resolve();
     });
+    sink.on('error', () => {}); // told through the callback as well
   });
 }
 
@@ -113,10 +117,10 @@ async function addBlob(
   let sink: Sink | undefined;
   const written = settled(archive, done => {
     sink = archive.entry({ ...fixed, name, type: 'file', mode: 0o644, size: blob.size }, done);
+    return sink;
   });
   written.catch(() => {}); // awaited below; what fails first is what is reported
   if (!sink) throw new BuildError('internal', 'tar-stream gave no entry to write to');
-  sink.on('error', () => {}); // `written` says so too
   const check = new BlobCheck(blob);
   for await (const chunk of source) {
     if (signal.aborted) throw signal.reason;
@@ -131,6 +135,7 @@ async function addBlob(
 function drained(sink: Sink): Promise<void> {
   return new Promise((resolve, reject) => {
     const closed = () => reject(new Error('the archive was closed'));
+    if (sink.destroying) return closed();
     sink.once('close', closed);
     sink.once('drain', () => {
       sink.off('close', closed);

@@ -106,16 +106,9 @@ function unnamed(stream: Writable): Omit<Destination, 'to'> {
 
 /** Writes to a stream that is not ours to end. */
 function borrowed(target: Writable): Writable {
-  let failed: (error: Error) => void = () => {};
-  const stream = new Writable({
-    write: (chunk, _encoding, done) => void target.write(chunk, done),
-    destroy(error, done) {
-      target.off('error', failed);
-      done(error);
-    },
-  });
-  failed = error => stream.destroy(error);
-  target.on('error', failed);
+  const stream = new Writable({ write: (chunk, _encoding, done) => void target.write(chunk, done) });
+  // Stays: the target tells of its error after the write has failed, when nobody is waiting any more.
+  target.on('error', error => stream.destroy(error));
   return stream;
 }
 

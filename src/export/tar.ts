@@ -70,6 +70,7 @@ async function writeFiles(
   signal: AbortSignal,
 ): Promise<void> {
   const { stream } = destination;
+  stream.on('error', () => {}); // the writes below report it
   let waiting: Buffer[] = [];
   let waitingBytes = 0;
   const writer = new TarWriter(chunk => {
@@ -81,7 +82,10 @@ async function writeFiles(
     const ready = waiting;
     waiting = [];
     waitingBytes = 0;
-    for (const chunk of ready) if (!stream.write(chunk)) await once(stream, 'drain', { signal });
+    for (const chunk of ready) {
+      if (stream.destroyed) throw stream.errored ?? new Error('the output was closed');
+      if (!stream.write(chunk)) await once(stream, 'drain', { signal });
+    }
   };
   for (const { entry, content } of files) {
     writer.entry(entry as Entry); // a flattened tree has no whiteouts

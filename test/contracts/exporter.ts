@@ -11,6 +11,7 @@ import {
   writeFileSync,
 } from 'node:fs';
 import { join } from 'node:path';
+import { Writable } from 'node:stream';
 import { describe, it } from 'node:test';
 import { exportImage } from '../../src/export/export.ts';
 import { parseOutput } from '../../src/export/output-spec.ts';
@@ -93,6 +94,27 @@ function fileContract(run: Run): void {
       await run(bench, 'out');
       assert.equal(readFileSync(join(bench.cwd, 'precious'), 'utf8'), 'keep me');
       assert.equal(lstatSync(join(bench.cwd, 'out')).isFile(), true);
+    }));
+
+  it('ends with an error when the reader of standard output goes away', () =>
+    withExportBench(async bench => {
+      const gone = Object.assign(new Error('write EPIPE'), { code: 'EPIPE' });
+      const stdout = new Writable({ write: (_chunk, _encoding, done) => done(gone) });
+      const piped = { ...bench, tools: { ...bench.tools, stdout } };
+      await assert.rejects(run(piped, '-'), { code: 'output' });
+    }));
+
+  it('stops in the middle when it is aborted', () =>
+    withExportBench(async bench => {
+      const stop = new AbortController();
+      const stdout = new Writable({
+        write(_chunk, _encoding, done) {
+          stop.abort();
+          setImmediate(done);
+        },
+      });
+      const piped = { ...bench, tools: { ...bench.tools, stdout } };
+      await assert.rejects(run(piped, '-', stop.signal), { code: 'interrupted' });
     }));
 
   it('refuses a directory in place of the file', () =>

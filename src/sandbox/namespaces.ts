@@ -16,6 +16,7 @@ import { cloneFlags, launch, type Supervision, supervised } from './launcher/sup
 import { hasUnifiedCgroups, mostOpenFiles } from './machine.ts';
 import { type Prepared, type PreparedMount, prepareRun } from './prepare.ts';
 import type { Sandbox, SandboxRequest, SandboxResult } from './sandbox.ts';
+import { filterProgram } from './seccomp/filter.ts';
 
 /** A sandbox that needs nothing but the kernel and root. */
 export function namespaceSandbox(): Sandbox {
@@ -53,8 +54,10 @@ function namespaces(request: SandboxRequest): number {
 }
 
 function lookAtMachine(): Isolation {
+  const seccomp = filterProgram(process.arch);
   const look = (path: string) => lstatSync(path, { throwIfNoEntry: false });
   return {
+    ...(seccomp === undefined ? {} : { seccomp }),
     openFiles: mostOpenFiles(),
     lastCapability: Number(readOr('/proc/sys/kernel/cap_last_cap', '40')),
     available: effectiveCapabilities(),

@@ -3,6 +3,7 @@
 import { mkdirSync, readFileSync, rmdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { BuildError } from '../errors.ts';
+import { effectiveCapabilities } from '../host/probe.ts';
 import { throwIfInterrupted } from '../host/process.ts';
 import { commandError } from './commands.ts';
 import { call, type LauncherStep, named } from './launcher/launcher.ts';
@@ -10,6 +11,7 @@ import { launch, reportFd, supervised } from './launcher/supervise.ts';
 import { cgroupPlaces, hasUnifiedCgroups, mostOpenFiles } from './machine.ts';
 import { type Prepared, prepareRun } from './prepare.ts';
 import type { Sandbox, SandboxRequest, SandboxResult } from './sandbox.ts';
+import { runtimeProfile } from './seccomp/profile.ts';
 import { runtimeSpec, type SpecMount } from './spec.ts';
 
 export interface OciOptions {
@@ -18,6 +20,8 @@ export interface OciOptions {
   readonly name: 'runc' | 'crun';
   /** As it says itself: `1.1.5`. */
   readonly version: string;
+  /** Whether it can filter system calls. */
+  readonly seccomp: boolean;
 }
 
 const MS_REC_PRIVATE = 0x44000;
@@ -41,7 +45,7 @@ async function runStep(request: SandboxRequest, options: OciOptions): Promise<Sa
   const id = `slipway-${process.pid}-${count++}`;
   const prepared = prepareRun(request);
   try {
-    writeBundle(request, prepared, id);
+    writeBundle(request, prepared, id, options);
     const log = join(prepared.dir, 'log');
     const { end } = await launch(
       supervised(runtimeSteps(options, prepared.dir, id, log), { parent: process.pid }),
@@ -75,7 +79,8 @@ function runtimeSteps(options: OciOptions, dir: string, id: string, log: string)
   ];
 }
 
-function writeBundle(request: SandboxRequest, prepared: Prepared, id: string): void {
+function writeBundle(request: SandboxRequest, prepared: Prepared, id: string, options: OciOptions): void {
+  const seccomp = options.seccomp ? runtimeProfile(process.arch) : undefined;
   const mounts: SpecMount[] = prepared.mounts.map(mount => {
     const access = mount.readonly ? 'ro' : 'rw';
     if (mount.kind === 'tmpfs') {
@@ -89,9 +94,11 @@ function writeBundle(request: SandboxRequest, prepared: Prepared, id: string): v
   const spec = runtimeSpec(request, {
     mounts,
     openFiles: mostOpenFiles(),
+    available: effectiveCapabilities(),
     cgroupsPath: `/${id}`,
     cgroup2: hasUnifiedCgroups(),
     deviceCgroup: true,
+    ...(seccomp === undefined ? {} : { seccomp }),
   });
   mkdirSync(join(prepared.dir, 'state'), { mode: 0o700 });
   writeFileSync(join(prepared.dir, 'config.json'), JSON.stringify(spec), { mode: 0o600 });

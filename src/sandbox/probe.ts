@@ -117,7 +117,7 @@ function ociCandidate(name: 'runc' | 'crun', path: string | undefined): Candidat
     identity: program === undefined ? '' : `${name} ${stamp(program)}`,
     async make() {
       if (program === undefined) throw new BuildError('sandbox', `${name} is not installed`);
-      return ociSandbox({ program, name, version: await versionOf(program) });
+      return ociSandbox({ program, name, ...(await askAbout(program)) });
     },
   };
 }
@@ -127,9 +127,11 @@ function namespaceCandidate(): Candidate {
   return { rung: 'namespace', label: 'built-in namespaces', identity, make: async () => namespaceSandbox() };
 }
 
-async function versionOf(program: string): Promise<string> {
-  const { stdout } = await askProgram([program, '--version']);
-  return /version (\S+)/.exec(stdout.toString('latin1'))?.[1] ?? 'of unknown version';
+/** runc: a line `libseccomp: 2.5.4`; crun: the word `+SECCOMP`. */
+async function askAbout(program: string): Promise<{ readonly version: string; readonly seccomp: boolean }> {
+  const answer = (await askProgram([program, '--version'])).stdout.toString('latin1');
+  const version = /version (\S+)/.exec(answer)?.[1] ?? 'of unknown version';
+  return { version, seccomp: /libseccomp:|\+SECCOMP/.test(answer) };
 }
 
 /** Changes when the program is replaced. */

@@ -1,6 +1,6 @@
 // A request as a runtime configuration (github.com/opencontainers/runtime-spec/blob/main/config.md). Pure.
 // Nothing of the image decides about it: annotations, hooks and the like are a fixed list here (it is empty).
-import { capabilityNames, defaultCapabilities, maskedPaths, readonlyPaths, shmSize } from './defaults.ts';
+import { grantedCapabilities, maskedPaths, readonlyPaths, shmSize } from './defaults.ts';
 import type { SandboxRequest } from './sandbox.ts';
 
 /** A mount in terms of the runtime. */
@@ -17,6 +17,8 @@ export interface SpecInput {
   readonly mounts: readonly SpecMount[];
   /** Largest number of open files that may be asked for. */
   readonly openFiles: number;
+  /** Capabilities of this process as bits; no others can be given. */
+  readonly available: bigint;
   /** `/slipway-...`; undefined leaves cgroups to the runtime's default. */
   readonly cgroupsPath?: string;
   /** Whether the machine has the unified hierarchy alone (then the step gets a cgroup namespace). */
@@ -29,7 +31,7 @@ export interface SpecInput {
 /** The configuration as an object to be written as config.json. */
 export function runtimeSpec(request: SandboxRequest, input: SpecInput): object {
   const insecure = request.security === 'insecure';
-  const capabilities = (insecure ? capabilityNames : defaultCapabilities).map(name => `CAP_${name}`);
+  const capabilities = grantedCapabilities(request.security, input.available).map(name => `CAP_${name}`);
   const effective = request.uid === 0 ? capabilities : [];
   return {
     ociVersion: '1.0.2',

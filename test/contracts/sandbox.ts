@@ -15,6 +15,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { describe, test } from 'node:test';
 import { BuildError, type ErrorCode } from '../../src/errors.ts';
+import { call, type LauncherStep, makeLauncher } from '../../src/sandbox/launcher/launcher.ts';
 import type { Sandbox, SandboxRequest, SandboxResult } from '../../src/sandbox/sandbox.ts';
 import { makeRootfs, tempDir } from '../support/rootfs.ts';
 import { showTree } from '../support/show-tree.ts';
@@ -264,6 +265,55 @@ function surroundings(within: Within): void {
     );
     assert.notDeepEqual(end, { kind: 'exited', status: 0 });
     assert.equal(stderr.match(/Operation not permitted|Permission denied/g)?.length, 2, stderr);
+  });
+
+  within('filters system calls as Docker does', async b => {
+    const { AF_ALG, AF_INET, CLONE_NEWUSER, EPERM, ENOSYS } = {
+      AF_ALG: 38,
+      AF_INET: 2,
+      CLONE_NEWUSER: 1 << 28,
+      EPERM: 1,
+      ENOSYS: 38,
+    };
+    const number = {
+      personality: process.arch === 'arm64' ? 92 : 135,
+      clone3: 435,
+      bpf: process.arch === 'arm64' ? 280 : 321,
+    };
+    const expect = (value: number | 'success', step: LauncherStep) =>
+      ({ ...step, expect: value }) as LauncherStep;
+    const { file } = makeLauncher(
+      [
+        expect('success', call('socket', AF_INET, 2, 0)),
+        expect(-EPERM, call('socket', AF_ALG, 5, 0)),
+        expect(-EPERM, call('unshare', CLONE_NEWUSER)),
+        expect(-EPERM, call('clone', CLONE_NEWUSER | 17)),
+        expect(-ENOSYS, call(number.clone3, 0, 0)),
+        expect(0, call(number.personality, 8)),
+        expect(8, call(number.personality, 0xffffffff)),
+        expect(-EPERM, call(number.personality, 0x40000)),
+        expect(-EPERM, call(number.bpf, 0, 0, 0)),
+        expect(-EPERM, call('keyctl', 0, -3, 0)),
+        expect(-EPERM, call('mount', 0, '/tmp', 0, 0, 0)),
+        call('exit_group', 42),
+      ],
+      1,
+    );
+    writeFileSync(join(b.rootfs, 'calls'), file, { mode: 0o755 });
+    const { end, stdout } = await b.run('', { argv: ['/calls'] });
+    assert.deepEqual({ end, stdout }, { end: { kind: 'exited', status: 42 }, stdout: '' });
+    assert.deepEqual(await b.words('grep Seccomp: /proc/self/status'), ['Seccomp:', '2']);
+  });
+
+  within('does not filter what was allowed to be insecure', async b => {
+    const words = await b.words(
+      'grep Seccomp: /proc/self/status; mkdir /tmp/m; mount -t tmpfs none /tmp/m && echo mounted; ' +
+        'unshare -U true && echo unshared; grep CapEff /proc/self/status',
+      { security: 'insecure' },
+    );
+    assert.deepEqual(words.slice(0, 4), ['Seccomp:', '0', 'mounted', 'unshared']);
+    const own = /^CapEff:\t(.*)$/m.exec(readFileSync('/proc/self/status', 'utf8'))?.[1];
+    assert.equal(words.at(-1), own);
   });
 
   within('does not let anything be mounted', async b => {

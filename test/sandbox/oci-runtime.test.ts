@@ -5,4 +5,4 @@ import { sandboxContract } from '../contracts/sandbox.ts';
 
 const program = findProgram('runc', process.env.PATH);
 if (program === undefined) throw new Error('runc is not installed');
-sandboxContract(ociSandbox({ program, name: 'runc', version: '' }));
+sandboxContract(ociSandbox({ program, name: 'runc', version: '', seccomp: true }));

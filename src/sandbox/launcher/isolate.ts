@@ -1,6 +1,6 @@
 // What process 1 of the built-in sandbox does before the step's command: root file system, /proc and /sys, host name,
 // loopback, limits, capabilities, identity. A list of system calls; pure.
-import { capabilityNames, defaultCapabilities, maskedPaths, readonlyPaths } from '../defaults.ts';
+import { capabilityBits, grantedCapabilities, maskedPaths, readonlyPaths } from '../defaults.ts';
 import type { SandboxRequest } from '../sandbox.ts';
 import { attempt, type CallArgument, call, type LauncherStep, named } from './launcher.ts';
 import { reportFd } from './supervise.ts';
@@ -26,6 +26,9 @@ const RLIMIT_NOFILE = 7;
 const F_SETFD = 2;
 const FD_CLOEXEC = 1;
 const KEYCTL_JOIN_SESSION_KEYRING = 1;
+const SECCOMP_SET_MODE_FILTER = 1;
+/** Without it older kernels make every program under a filter slower. */
+const SECCOMP_FILTER_FLAG_SPEC_ALLOW = 4;
 const defaultPath = '/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin';
 
 /** What the machine adds to the request. */
@@ -38,7 +41,7 @@ export interface Isolation {
   /** Which of the paths to hide exist here, and what they are. */
   readonly masked: readonly { readonly path: string; readonly isDirectory: boolean }[];
   readonly readonlyPaths: readonly string[];
-  /** BPF program, in the form seccomp(2) takes it. */
+  /** Instructions of a BPF program for seccomp(2), 8 bytes each. */
   readonly seccomp?: Buffer;
 }
 
@@ -131,23 +134,15 @@ function limit(value: number): Buffer {
   return Buffer.from(new BigUint64Array([BigInt(value), BigInt(value)]).buffer);
 }
 
-/** The capabilities a step gets, as bits. */
-export function grantedCapabilities(
-  request: Pick<SandboxRequest, 'security'>,
-  machine: Pick<Isolation, 'available'>,
-): bigint {
-  if (request.security === 'insecure') return machine.available;
-  return defaultCapabilities.reduce(
-    (bits, name) => bits | ((1n << BigInt(capabilityNames.indexOf(name))) & machine.available),
-    0n,
-  );
+function granted(request: SandboxRequest, machine: Isolation): bigint {
+  return capabilityBits(grantedCapabilities(request.security, machine.available));
 }
 
 function boundingSteps(request: SandboxRequest, machine: Isolation): readonly LauncherStep[] {
-  const granted = grantedCapabilities(request, machine);
+  const kept = granted(request, machine);
   const all = Array.from({ length: machine.lastCapability + 1 }, (_, number) => number);
   return all
-    .filter(number => ((granted >> BigInt(number)) & 1n) === 0n)
+    .filter(number => ((kept >> BigInt(number)) & 1n) === 0n)
     .map(number => named(`drop capability ${number}`, call('prctl', PR.capBoundingDrop, number)));
 }
 
@@ -157,24 +152,32 @@ function commandSteps(request: SandboxRequest, machine: Isolation): readonly Lau
   return [
     call('setsid'),
     named(`enter ${request.cwd}`, call('chdir', request.cwd)),
-    ...(machine.seccomp === undefined ? [] : seccompSteps(machine.seccomp)),
+    ...(machine.seccomp === undefined || request.security === 'insecure'
+      ? []
+      : seccompSteps(machine.seccomp)),
     named('set groups', call('setgroups', groups.length, Buffer.from(new Uint32Array(groups).buffer))),
     named('set the group', call('setresgid', request.gid, request.gid, request.gid)),
-    named('set capabilities', call('capset', ...capabilitySets(grantedCapabilities(request, machine)))),
+    named('set capabilities', call('capset', ...capabilitySets(granted(request, machine)))),
     named('set the user', call('setresuid', request.uid, request.uid, request.uid)),
     ...executeSteps(request),
   ];
 }
 
 function seccompSteps(program: Buffer): readonly LauncherStep[] {
-  return [named('install the system call filter', call('seccomp', 1, 0, program))];
+  const filter = { words: [program.length / 8, program] };
+  return [
+    named(
+      'install the system call filter',
+      call('seccomp', SECCOMP_SET_MODE_FILTER, SECCOMP_FILTER_FLAG_SPEC_ALLOW, filter),
+    ),
+  ];
 }
 
 /** `struct __user_cap_header_struct` of version 3, and the sets in halves: effective, permitted, inheritable. */
-function capabilitySets(granted: bigint): readonly CallArgument[] {
+function capabilitySets(bits: bigint): readonly CallArgument[] {
   const header = Buffer.from(new Uint32Array([0x20080522, 0]).buffer);
-  const low = Number(granted & 0xffff_ffffn);
-  const high = Number(granted >> 32n);
+  const low = Number(bits & 0xffff_ffffn);
+  const high = Number(bits >> 32n);
   return [header, Buffer.from(new Uint32Array([low, low, 0, high, high, 0]).buffer)];
 }
 

@@ -27,13 +27,20 @@ const ALL_SEALS = 15;
 /** Status of a launcher that could not do what its list says. */
 export const launchFailed = 125;
 
-/** An argument: a number, a C string, bytes, or an array of C strings that ends with a null pointer. */
-export type CallArgument = number | bigint | string | Buffer | readonly string[];
+/** An argument: a number, a C string, bytes, an array of C strings that ends with a null pointer, or 64-bit words. */
+export type CallArgument =
+  | number
+  | bigint
+  | string
+  | Buffer
+  | readonly string[]
+  | { readonly words: readonly CallArgument[] };
 
 export type LauncherStep =
   | {
       readonly kind: 'call';
-      readonly call: LauncherCall;
+      /** A name, or the number that the call has on the architecture the launcher is made for. */
+      readonly call: LauncherCall | number;
       readonly args: readonly CallArgument[];
       /** Default: a failure ends the launcher. A number: so does any other result. */
       readonly expect?: 'success' | 'anything' | number;
@@ -44,7 +51,7 @@ export type LauncherStep =
   | { readonly kind: 'fork'; readonly flags: number; readonly child: readonly LauncherStep[] };
 
 /** Shorthand for a step that is a call. */
-export function call(name: LauncherCall, ...args: readonly CallArgument[]): LauncherStep {
+export function call(name: LauncherCall | number, ...args: readonly CallArgument[]): LauncherStep {
   return { kind: 'call', call: name, args };
 }
 
@@ -132,7 +139,7 @@ function encode(flat: readonly FlatStep[], report: number, arch: string): Buffer
       put(9, dataAddress + RECORDS + (next ?? 0) * RECORD);
       return;
     }
-    put(1, callNumber(step.call, arch));
+    put(1, typeof step.call === 'number' ? step.call : callNumber(step.call, arch));
     step.args.forEach((argument, n) => {
       put(2 + n, pool.address(argument));
     });
@@ -159,6 +166,10 @@ function makePool(start: number) {
     if (typeof argument === 'number' || typeof argument === 'bigint') return argument;
     if (typeof argument === 'string') return place(Buffer.from(`${argument}\0`));
     if (Buffer.isBuffer(argument)) return place(argument);
+    if ('words' in argument) {
+      const words = argument.words.map(word => BigInt(address(word)));
+      return place(Buffer.from(new BigUint64Array(words).buffer));
+    }
     const pointers = argument.map(text => BigInt(place(Buffer.from(`${text}\0`))));
     return place(Buffer.from(new BigUint64Array([...pointers, 0n]).buffer));
   };
@@ -171,7 +182,7 @@ function explainReport(bytes: Buffer, flat: readonly FlatStep[]): BuildError | u
   const index = (Number(bytes.readBigUInt64LE(8)) - dataAddress - RECORDS) / RECORD;
   const step = flat[index]?.step;
   if (step === undefined) return undefined;
-  const name = step.kind === 'call' ? step.call : step.kind;
+  const name = step.kind === 'call' ? String(step.call) : step.kind;
   const path = step.kind === 'call' ? step.purpose : undefined;
   const cause = new SystemError(errno > 0 && errno < 4096 ? errno : 22, name, path);
   return new BuildError('sandbox', `the sandbox could not be set up: ${cause.message}`, {

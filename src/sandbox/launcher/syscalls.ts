@@ -41,9 +41,3 @@ export type LauncherCall = keyof typeof numbers;
 export function callNumber(name: LauncherCall, arch: string): number {
   return numbers[name][arch === 'arm64' ? 1 : 0];
 }
-
-/** The call behind a number, for messages. */
-export function callName(number: number, arch: string): string {
-  const names = Object.keys(numbers) as LauncherCall[];
-  return names.find(name => callNumber(name, arch) === number) ?? `system call ${number}`;
-}

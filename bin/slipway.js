@@ -1,4 +1,6 @@
 #!/usr/bin/env node
-import { main } from '../dist/app/main.js';
+import module from 'node:module';
 
+module.enableCompileCache?.();
+const { main } = await import('../dist/app/main.js');
 main(process.argv.slice(2));

@@ -7,7 +7,10 @@ export function contextOptions(request: BuildRequest, tools: Tools): ContextOpti
   return {
     cwd: request.cwd,
     ...(request.file === undefined ? {} : { file: request.file }),
-    tmp: tools.store.tmp,
+    // Made when somebody needs it, which most contexts do not.
+    get tmp() {
+      return tools.store.tmp;
+    },
     signal: tools.signal,
     ...tools.contextHelpers,
   };

@@ -7,11 +7,11 @@ import { waitForLock } from '../host/lock.ts';
 import { fsyncDir, temporaryName, writeFileAtomically } from '../host/temp.ts';
 import type { Descriptor } from '../image/descriptor.ts';
 import type { Digest } from '../image/digest.ts';
+import { annotationKeys, indexText, layoutText } from '../store/layout-index.ts';
 import type { Store } from '../store/store.ts';
 import { BlobCheck, blobName, readBlob } from './archive.ts';
 import { outputFailure, removeEmpty } from './destination.ts';
-import { entryKeys, indexEntries, indexJson, layoutText } from './index-entries.ts';
-import { documentsOf, layersOf, type Packed } from './pack.ts';
+import { documentsOf, indexEntries, layersOf, type Packed } from './pack.ts';
 
 /**
  * Adds the image to the layout at `dir`, which is made when it is not there. Entries of index.json with the same name
@@ -36,7 +36,7 @@ export async function writeLayoutDirectory(
     await syncBlobs(dir, packed);
     writeFileAtomically(join(dir, 'oci-layout'), layoutText, 0o644);
     const kept = entries.filter(entry => !isReplaced(entry, names));
-    const index = indexJson([...kept, ...indexEntries(packed.root.descriptor, names)]);
+    const index = indexText([...kept, ...indexEntries(packed, names)]);
     writeFileAtomically(join(dir, 'index.json'), index, 0o644);
   } catch (error) {
     await undo(dir, made, firstMade);
@@ -79,8 +79,8 @@ function notLayout(dir: string, why: string): BuildError {
 
 function isReplaced(entry: unknown, names: readonly string[]): boolean {
   const annotations = (entry as { annotations?: Record<string, unknown> } | null)?.annotations ?? {};
-  const name = annotations[entryKeys.name];
-  const tag = annotations[entryKeys.tag];
+  const name = annotations[annotationKeys.name];
+  const tag = annotations[annotationKeys.tag];
   if (names.length === 0) return name === undefined && tag === undefined;
   // A reader that looks for the tag alone must not find two.
   const tags = names.map(full => full.slice(full.lastIndexOf(':') + 1));

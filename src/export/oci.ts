@@ -1,12 +1,12 @@
 // An OCI image layout (image-layout.md), as a tar or as a directory.
 import { resolve } from 'node:path';
+import { indexText, layoutText } from '../store/layout-index.ts';
 import { type ArchiveFile, blobName, writeArchive } from './archive.ts';
 import { openDestination } from './destination.ts';
 import { type ExportInput, namesOf } from './finished-image.ts';
-import { indexEntries, indexJson, layoutText } from './index-entries.ts';
 import { writeLayoutDirectory } from './layout-directory.ts';
 import type { OutputSpec } from './output-spec.ts';
-import { documentsOf, layersOf, type Packed, pack } from './pack.ts';
+import { documentsOf, indexEntries, layersOf, type Packed, pack } from './pack.ts';
 import type { ExportTools, Receipt } from './tools.ts';
 
 /**
@@ -40,7 +40,7 @@ export function layoutFiles(packed: Packed, names: readonly string[]): ArchiveFi
       text: bytes,
     })),
     ...layersOf(packed).map(blob => ({ name: blobName(blob.digest), blob })),
-    { name: 'index.json', text: indexJson(indexEntries(packed.root.descriptor, names)) },
+    { name: 'index.json', text: indexText(indexEntries(packed, names)) },
     { name: 'oci-layout', text: layoutText },
   ];
 }

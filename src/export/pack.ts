@@ -1,10 +1,11 @@
 // A finished image as the documents and blobs of one destination: layers packed as asked, manifest, and index when
 // there are several platforms (OCI image-spec manifest.md, image-index.md; Docker schema 2).
-import type { Descriptor } from '../image/descriptor.ts';
+import { type Descriptor, descriptorToJson } from '../image/descriptor.ts';
 import { type Digest, digestOf } from '../image/digest.ts';
 import { encodeManifest, type Index, type Manifest } from '../image/manifest.ts';
 import { type Compression, compressionOf, mediaTypes } from '../image/media-type.ts';
 import type { Layers, Packing } from '../layer/layers.ts';
+import { nameAnnotations } from '../store/layout-index.ts';
 import type { Store } from '../store/store.ts';
 import { type ExportInput, type FinishedImage, imagesOf } from './finished-image.ts';
 import type { ImageOptions } from './output-spec.ts';
@@ -143,4 +144,11 @@ function uniqueBy<T>(items: readonly T[], key: (item: T) => Digest): T[] {
 /** Puts the documents into the store, so that the root can be named or pushed. */
 export async function keepDocuments(packed: Packed, store: Store): Promise<void> {
   for (const document of documentsOf(packed)) await store.blobs.put(document.bytes);
+}
+
+/** The root's entries for index.json: one for each full name; without names one that has none. */
+export function indexEntries(packed: Packed, names: readonly string[]): Record<string, unknown>[] {
+  const root = packed.root.descriptor;
+  if (names.length === 0) return [descriptorToJson(root)];
+  return names.map(name => descriptorToJson({ ...root, annotations: nameAnnotations(name) }));
 }

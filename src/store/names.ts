@@ -5,16 +5,9 @@ import { join } from 'node:path';
 import { writeFileAtomically } from '../host/temp.ts';
 import { type Descriptor, descriptorFromJson, descriptorToJson } from '../image/descriptor.ts';
 import { isDigest } from '../image/digest.ts';
-import { mediaTypes } from '../image/media-type.ts';
-import { parseReference } from '../image/reference.ts';
+import { annotationKeys, indexText, nameAnnotations } from './layout-index.ts';
 import type { LmdbMeta, Transaction } from './meta.ts';
 import type { NamedImage, Names } from './store.ts';
-
-/** Annotation keys of an index.json entry. */
-export const annotationKeys = {
-  tag: 'org.opencontainers.image.ref.name',
-  name: 'io.containerd.image.name',
-} as const;
 
 export class MetaNames implements Names {
   readonly #indexPath: string;
@@ -83,18 +76,6 @@ export class MetaNames implements Names {
     );
     writeFileAtomically(this.#indexPath, indexText(manifests), 0o600);
   }
-}
-
-/** The bytes of an index.json. */
-export function indexText(manifests: readonly unknown[]): string {
-  return JSON.stringify({ schemaVersion: 2, mediaType: mediaTypes.ociIndex, manifests });
-}
-
-/** What index.json says about a name, given in full form. */
-export function nameAnnotations(name: string): Record<string, string> {
-  const { tag, digest } = parseReference(name);
-  const short = tag ?? digest;
-  return { [annotationKeys.name]: name, ...(short === undefined ? {} : { [annotationKeys.tag]: short }) };
 }
 
 function namedIn(entries: Iterable<readonly [string, unknown]>): NamedImage[] {

@@ -9,6 +9,7 @@ import { BuildError, messageOf, printable } from '../errors.ts';
 import { makePrivateDir, temporaryName, writeFileAtomically } from '../host/temp.ts';
 import { FileBlobStore } from './blob-store.ts';
 import { storeFailure } from './failure.ts';
+import { layoutText } from './layout-index.ts';
 import { type LmdbMeta, openMeta } from './meta.ts';
 import { checkDatabase } from './meta-check.ts';
 import { MetaNames } from './names.ts';
@@ -85,7 +86,7 @@ function prepare(root: string): void {
   else writeFileAtomically(join(root, 'slipway.json'), JSON.stringify({ storeVersion }), 0o600);
   for (const dir of ['blobs/sha256', 'trees', 'meta', 'ingest', 'tmp']) makePrivateDir(join(root, dir));
   if (!entries.includes('oci-layout')) {
-    writeFileAtomically(join(root, 'oci-layout'), JSON.stringify({ imageLayoutVersion: '1.0.0' }), 0o600);
+    writeFileAtomically(join(root, 'oci-layout'), layoutText, 0o600);
   }
 }
 

@@ -1,169 +1,184 @@
 // From what the user names as context to a tree, a Dockerfile and the ignore rules in force
 // (https://docs.docker.com/build/concepts/context/): a directory, `-`, an archive, a git or http URL.
-import { lstatSync, realpathSync, statSync } from 'node:fs';
-import { isAbsolute, join, relative, resolve } from 'node:path';
+import { createReadStream, lstatSync, realpathSync, type Stats, statSync } from 'node:fs';
+import { isAbsolute, relative, resolve } from 'node:path';
 import { BuildError, errnoOf, messageOf, printable, type SourceFile } from '../errors.ts';
+import { makeTempDir } from '../host/temp.ts';
 import type { FileTree } from '../tree/file-tree.ts';
-import { type DirectoryOptions, type DirectoryTree, openDirectory, type StatIndex } from './dir.ts';
-import type { Download } from './download.ts';
+import { openArchive, openBody, openStdin } from './archive-context.ts';
+import type { ContextOptions, Fetched, OpenedContext } from './context.ts';
+import { openDirectory } from './dir.ts';
+import { findDockerfile, findIgnoreRules, noRules, readText } from './find-files.ts';
+import { fetchGit } from './git.ts';
+import { parseGitUrl } from './git-url.ts';
 import { type IgnoreRules, parseIgnore } from './ignore.ts';
+import { withoutIgnored } from './ignored-tree.ts';
 import { readStdin, readTextFile } from './text-file.ts';
 
-/** What the machine lends; everything is optional and missed only when a context needs it. */
-export interface ContextHelpers {
-  /** The program's standard input. */
-  readonly stdin?: AsyncIterable<Uint8Array>;
-  /** Contents remembered from earlier builds; `scope` names the context. */
-  readonly statIndex?: (scope: string) => StatIndex;
-  /** For http contexts. */
-  readonly download?: Download;
-  readonly hashContents?: DirectoryOptions['hashContents'];
-  readonly readXattrs?: DirectoryOptions['readXattrs'];
-}
-
-export interface ContextOptions extends ContextHelpers {
-  /** Absolute; relative paths start here. */
-  readonly cwd: string;
-  /** `-f`: a path relative to `cwd` (to the context when that is remote), or `-`. Absent: looked for in the context. */
-  readonly file?: string;
-  /** none: the context is only copied from. Default find. */
-  readonly dockerfile?: 'find' | 'none';
-  /** Name of a named context, for messages. */
-  readonly name?: string;
-  /** Directory for what has to be unpacked or fetched. */
-  readonly tmp: string;
-  readonly signal: AbortSignal;
-}
-
-export interface OpenedContext {
-  readonly tree: FileTree;
-  /** Empty when none was asked for. */
-  readonly dockerfile: SourceFile;
-  /** In force for the tree; its `file.name` is shown in messages. */
-  readonly ignore: IgnoreRules;
-  /** Removes temporary files and keeps what was learned about unchanged ones. */
-  [Symbol.asyncDispose](): Promise<void>;
-}
-
-/** In this order. */
-const dockerfileNames = ['Dockerfile', 'dockerfile', 'Containerfile'];
-const noRules = parseIgnore({ name: '.dockerignore', text: '' });
+export type { ContextHelpers, ContextOptions, OpenedContext } from './context.ts';
 
 /**
  * @param spec as on the command line
- * @throws BuildError `context` when something is missing, unreadable or malformed
+ * @throws BuildError `context` when something is missing, unreadable or malformed, `network` and others for remote ones
  */
 export async function openContext(spec: string, options: ContextOptions): Promise<OpenedContext> {
-  const root = directoryOf(spec, options);
-  return openLocal(root, options);
+  const local = statOf(spec, options.cwd);
+  if (spec !== '-' && local?.isDirectory())
+    return openLocal(realpathSync(resolve(options.cwd, spec)), options);
+  const dir = await makeTempDir(options.tmp, 'context-');
+  try {
+    const fetched = await fetchContext(spec, local, options, dir.path);
+    const opened = await complete(fetched, options);
+    return { ...opened, [Symbol.asyncDispose]: () => dir[Symbol.asyncDispose]() };
+  } catch (error) {
+    await dir[Symbol.asyncDispose]();
+    throw error;
+  }
 }
 
-function directoryOf(spec: string, options: ContextOptions): string {
-  const what = options.name === undefined ? 'the build context' : `the context "${printable(options.name)}"`;
-  const path = resolve(options.cwd, spec);
+function statOf(spec: string, cwd: string): Stats | undefined {
   try {
-    if (statSync(path).isDirectory()) return realpathSync(path);
+    return statSync(resolve(cwd, spec));
   } catch (error) {
-    const missing = errnoOf(error) === 'ENOENT';
+    if (errnoOf(error) === 'ENOENT' || errnoOf(error) === 'ENOTDIR' || errnoOf(error) === 'ENAMETOOLONG')
+      return undefined;
     throw new BuildError(
       'context',
-      `${what} "${printable(spec)}" ${missing ? 'does not exist' : `cannot be read: ${messageOf(error)}`}`,
+      `the build context ${printable(spec)} cannot be read: ${messageOf(error)}`,
       {
         cause: error,
-        facts: { path },
       },
     );
   }
-  throw new BuildError('context', `${what} "${printable(spec)}" is neither a directory nor an archive`, {
-    facts: { path },
-  });
+}
+
+async function fetchContext(
+  spec: string,
+  local: Stats | undefined,
+  options: ContextOptions,
+  dir: string,
+): Promise<Fetched> {
+  const description = describe(options);
+  if (spec === '-') return openStdin(options, description, dir);
+  if (local?.isFile()) {
+    const stream = createReadStream(resolve(options.cwd, spec), { highWaterMark: 1024 * 1024 });
+    return openArchive(stream, printable(spec), options, description, dir);
+  }
+  const git = local ? undefined : parseGitUrl(spec);
+  if (git) {
+    const checkout = await fetchGit(git, { dir, env: options.gitEnv ?? {}, signal: options.signal });
+    const hash = options.hashContents ? { hashContents: options.hashContents } : {};
+    return {
+      tree: openDirectory(checkout.root, { description, ...hash, ...checkout.look }),
+      where: printable(git.remote),
+    };
+  }
+  if (/^https?:\/\//i.test(spec)) return openBody(spec, options, description, dir);
+  throw new BuildError(
+    'context',
+    local
+      ? `${printable(spec)} is neither a directory nor an archive`
+      : `the build context ${printable(spec)} does not exist`,
+    {
+      hint: 'name a directory, a tar archive, a git or http URL, or - for standard input',
+      facts: { path: resolve(options.cwd, spec) },
+    },
+  );
+}
+
+function describe(options: ContextOptions): string {
+  return options.name === undefined ? 'the build context' : `context "${printable(options.name)}"`;
+}
+
+/** Paths in a remote context are relative to its root. */
+async function complete(
+  fetched: Fetched,
+  options: ContextOptions,
+): Promise<Omit<OpenedContext, typeof Symbol.asyncDispose>> {
+  const { tree } = fetched;
+  const dockerfile = await remoteDockerfile(fetched, options);
+  const inTree = options.file === '-' || fetched.dockerfile ? undefined : dockerfile.name;
+  const ignore = options.ignoreInRemote === false ? noRules : await findIgnoreRules(tree, inTree);
+  return { tree: withoutIgnored(tree, ignore), dockerfile, ignore };
+}
+
+async function remoteDockerfile(fetched: Fetched, options: ContextOptions): Promise<SourceFile> {
+  if (options.dockerfile === 'none') return noDockerfile;
+  const outside = await dockerfileElsewhere(options);
+  if (fetched.dockerfile) {
+    if (options.file !== undefined)
+      throw new BuildError('usage', 'the context is a Dockerfile already, so -f cannot name another one');
+    return fetched.dockerfile;
+  }
+  if (outside) return outside;
+  if (options.file === undefined) return findDockerfile(fetched.tree, fetched.where);
+  return { name: options.file, text: await readText(fetched.tree, options.file) };
+}
+
+const noDockerfile: SourceFile = { name: 'Dockerfile', text: '' };
+
+/** `-f -` and `-f https://...`, which are the same for every kind of context. */
+async function dockerfileElsewhere(options: ContextOptions): Promise<SourceFile | undefined> {
+  if (options.file === '-') return { name: 'stdin', text: await readStdin(options.stdin) };
+  if (options.file === undefined || !/^https?:\/\//i.test(options.file)) return undefined;
+  await using dir = await makeTempDir(options.tmp, 'dockerfile-');
+  const fetched = await openBody(options.file, options, 'the Dockerfile', dir.path);
+  if (fetched.dockerfile) return fetched.dockerfile;
+  throw new BuildError('context', `${printable(options.file)} is an archive and no Dockerfile`);
 }
 
 async function openLocal(root: string, options: ContextOptions): Promise<OpenedContext> {
-  const found = options.dockerfile === 'none' ? undefined : await localDockerfile(root, options);
-  const ignore = ignoreRules(root, found?.path, options.cwd);
   const statIndex = options.statIndex?.(root);
-  const tree: DirectoryTree = openDirectory(root, ignore, {
-    description: options.name === undefined ? 'the build context' : `context "${options.name}"`,
+  const whole = openDirectory(root, {
+    description: describe(options),
     ...(statIndex ? { statIndex } : {}),
     ...(options.hashContents ? { hashContents: options.hashContents } : {}),
-    ...(options.readXattrs ? { readXattrs: options.readXattrs } : {}),
   });
+  const { file, path } = await localDockerfile(whole, root, options);
+  const ignore = await localIgnoreRules(whole, root, path, options.cwd);
   return {
-    tree,
-    dockerfile: found?.file ?? { name: 'Dockerfile', text: '' },
+    tree: withoutIgnored(whole, ignore),
+    dockerfile: file,
     ignore,
-    [Symbol.asyncDispose]: async () => tree.save(),
+    [Symbol.asyncDispose]: async () => whole.save(),
   };
 }
 
-interface FoundDockerfile {
+interface LocalDockerfile {
   readonly file: SourceFile;
-  /** On disk; absent for standard input. */
+  /** Absolute; absent when it is no file of this machine. */
   readonly path?: string;
 }
 
-async function localDockerfile(root: string, options: ContextOptions): Promise<FoundDockerfile> {
-  if (options.file === '-') return { file: { name: 'stdin', text: await readStdin(options.stdin) } };
-  if (options.file !== undefined) {
-    const path = resolve(options.cwd, options.file);
-    return { file: { name: options.file, text: readTextFile(path, options.file) }, path };
+async function localDockerfile(
+  tree: FileTree,
+  root: string,
+  options: ContextOptions,
+): Promise<LocalDockerfile> {
+  if (options.dockerfile === 'none') return { file: noDockerfile };
+  const elsewhere = await dockerfileElsewhere(options);
+  if (elsewhere) return { file: elsewhere };
+  if (options.file === undefined) {
+    const file = await findDockerfile(tree, root);
+    return { file, path: resolve(root, file.name) };
   }
-  for (const name of dockerfileNames) {
-    const path = join(root, name);
-    if (lstatSync(path, { throwIfNoEntry: false })) {
-      return { file: { name, text: readTextFile(confined(root, path, name), name) }, path };
-    }
-  }
-  throw new BuildError('context', `there is no Dockerfile in ${printable(root)}`, {
-    hint: `looked for ${dockerfileNames.join(', ')}; name another file with -f`,
-    facts: { path: root },
-  });
+  const path = resolve(options.cwd, options.file);
+  return { file: { name: options.file, text: readTextFile(path, options.file) }, path };
 }
 
-/** The file that belongs to the Dockerfile wins over the context's. */
-function ignoreRules(root: string, dockerfile: string | undefined, cwd: string): IgnoreRules {
-  const beside = dockerfile === undefined ? undefined : `${dockerfile}.dockerignore`;
-  if (beside !== undefined && lstatSync(beside, { throwIfNoEntry: false })) {
-    const name = displayPath(beside, root, cwd);
-    const path = isBelow(root, beside) ? confined(root, beside, name) : beside;
-    return parseIgnore({ name, text: readTextFile(path, name) });
-  }
-  const path = join(root, '.dockerignore');
-  if (!lstatSync(path, { throwIfNoEntry: false })) return noRules;
-  return parseIgnore({
-    name: '.dockerignore',
-    text: readTextFile(confined(root, path, '.dockerignore'), '.dockerignore'),
-  });
-}
-
-function displayPath(path: string, root: string, cwd: string): string {
-  return isBelow(root, path) ? relative(root, path) : relative(cwd, path);
-}
-
-function isBelow(root: string, path: string): boolean {
-  const way = relative(root, path);
-  return way !== '..' && !way.startsWith('../') && !isAbsolute(way);
-}
-
-/**
- * The file that a path of the context leads to. A context may come from anybody: a link in it must not make us read,
- * and quote in an error, a file that is not part of it.
- * @throws BuildError `hostile`
- */
-function confined(root: string, path: string, name: string): string {
-  let real: string;
-  try {
-    real = realpathSync(path);
-  } catch (error) {
-    throw new BuildError(
-      'context',
-      `${printable(name)} leads nowhere: ${errnoOf(error) ?? messageOf(error)}`,
-      { cause: error },
-    );
-  }
-  if (isBelow(root, real)) return real;
-  throw new BuildError('hostile', `${printable(name)} is a symbolic link that leads out of the context`, {
-    hint: 'copy the file into the context, or name it with -f',
-  });
+/** The Dockerfile may stand outside of the context, and its ignore file beside it. */
+async function localIgnoreRules(
+  tree: FileTree,
+  root: string,
+  dockerfile: string | undefined,
+  cwd: string,
+): Promise<IgnoreRules> {
+  if (dockerfile === undefined) return findIgnoreRules(tree, undefined);
+  const inside = relative(root, dockerfile);
+  if (inside !== '..' && !inside.startsWith('../') && !isAbsolute(inside))
+    return findIgnoreRules(tree, inside);
+  const beside = `${dockerfile}.dockerignore`;
+  if (!lstatSync(beside, { throwIfNoEntry: false })) return findIgnoreRules(tree, undefined);
+  const name = relative(cwd, beside);
+  return parseIgnore({ name, text: readTextFile(beside, name) });
 }

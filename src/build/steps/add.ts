@@ -1,17 +1,28 @@
 // What ADD can do and COPY cannot (https://docs.docker.com/reference/dockerfile/#add): files from URLs, git references,
 // archives that are unpacked.
-import { rm } from 'node:fs/promises';
+import { createHash } from 'node:crypto';
 import { join } from 'node:path';
+import { readContent } from '../../context/content.ts';
+import { openDirectory } from '../../context/dir.ts';
 import { safeName } from '../../context/download.ts';
+import { fetchGit } from '../../context/git.ts';
+import { type GitSource, parseGitUrl } from '../../context/git-url.ts';
 import type { ContextHelpers } from '../../context/open.ts';
+import { recognizeArchive, spoolTar } from '../../context/spool-tar.ts';
 import { BuildError, printable } from '../../errors.ts';
-import { temporaryName } from '../../host/temp.ts';
-import type { Digest } from '../../image/digest.ts';
+import { makePrivateDir, removeTree, temporaryName } from '../../host/temp.ts';
 import type { CopyItem, CopyStep } from '../../plan/steps.ts';
-import { bytePath } from '../../tree/entry.ts';
-import type { FetchedItems, FileSource, TreeSource } from './copy-selection.ts';
+import { type BytePath, bytePath, type ContentSource } from '../../tree/entry.ts';
+import {
+  type FetchedItems,
+  type FileSource,
+  type Selection,
+  type Source,
+  type TreeSource,
+  wholeTree,
+} from './copy-selection.ts';
 
-/** What fetching needs of a build. */
+/** What fetching needs of a build. What is fetched stays in `tmp`, which the store empties when it is closed. */
 export interface FetchScope {
   readonly tools: {
     readonly contextHelpers: ContextHelpers;
@@ -21,13 +32,14 @@ export interface FetchScope {
 }
 
 /**
- * Fetches the URL and git items of an ADD. Files stay in the store's temporary directory until the build ends.
+ * Fetches the URL and git items of an ADD.
  * @throws BuildError `network`, `not-found`, `auth`; `integrity` when --checksum does not match
  */
 export async function fetchItems(step: CopyStep, scope: FetchScope): Promise<FetchedItems> {
   const found: [CopyItem, FileSource | TreeSource][] = [];
   for (const item of step.items) {
     if (item.kind === 'url') found.push([item, await fetchUrl(item, step, scope)]);
+    else if (item.kind === 'git') found.push([item, await fetchRepository(item, step, scope)]);
   }
   return new Map(found);
 }
@@ -37,27 +49,46 @@ async function fetchUrl(
   step: CopyStep,
   scope: FetchScope,
 ): Promise<FileSource> {
-  const to = join(scope.tools.store.tmp, temporaryName('add-'));
   const { download } = scope.tools.contextHelpers;
   if (!download) throw new BuildError('unsupported', `${printable(item.url)} cannot be downloaded here`);
+  const to = join(scope.tools.store.tmp, temporaryName('add-'));
   const got = await download({ url: item.url, to, signal: scope.signal });
-  if (step.checksum !== undefined && step.checksum !== got.digest) {
-    await rm(to, { force: true });
-    throw mismatch(item, step.checksum, got.digest);
+  const content: ContentSource = { kind: 'range', file: to, offset: 0, size: got.size };
+  if (step.checksum !== undefined) {
+    const found = await checksumLike(step.checksum, content, got.digest);
+    if (found !== step.checksum) {
+      await removeTree(to);
+      throw mismatch(item, step.checksum, found);
+    }
   }
   return {
     kind: 'file',
     name: bytePath(got.name ?? nameOfUrl(item.url)),
     mode: 0o600,
-    // BuildKit: a file without a Last-Modified is from the beginning of time, so that it stays the same file.
+    // Without a Last-Modified the beginning of time, as BuildKit has it: the same bytes stay the same file.
     mtimeSec: got.lastModifiedSec ?? 0,
     size: got.size,
-    content: { kind: 'range', file: to, offset: 0, size: got.size },
+    content,
     digest: got.digest,
+    remote: true,
   };
 }
 
-function mismatch(item: CopyItem & { kind: 'url' }, expected: string, found: Digest): BuildError {
+/** The checksum of a content with the algorithm that `wanted` names. */
+async function checksumLike(wanted: string, content: ContentSource, sha256: string): Promise<string> {
+  const algorithm = /^(sha256|sha384|sha512):/.exec(wanted)?.[1];
+  if (algorithm === undefined) {
+    throw new BuildError('dockerfile', `--checksum=${printable(wanted)} is no checksum`, {
+      hint: 'write sha256: (or sha384:, sha512:) and hexadecimal digits',
+    });
+  }
+  if (algorithm === 'sha256') return sha256;
+  const hash = createHash(algorithm);
+  for await (const chunk of readContent(content)) hash.update(chunk);
+  return `${algorithm}:${hash.digest('hex')}`;
+}
+
+function mismatch(item: CopyItem & { kind: 'url' }, expected: string, found: string): BuildError {
   return new BuildError(
     'integrity',
     `${printable(item.url)} does not have the checksum that --checksum asks for`,
@@ -78,4 +109,73 @@ function nameOfUrl(url: string): string {
     // No percent-encoding after all.
   }
   return safeName(last) ?? '__unnamed__';
+}
+
+async function fetchRepository(
+  item: CopyItem & { kind: 'git' },
+  step: CopyStep,
+  scope: FetchScope,
+): Promise<TreeSource> {
+  const source = gitSource(item, step);
+  const dir = join(scope.tools.store.tmp, temporaryName('git-'));
+  makePrivateDir(dir);
+  const { gitEnv = {}, hashContents } = scope.tools.contextHelpers;
+  const keepGitDir = step.keepGitDir || (source.keepGitDir ?? false);
+  const checkout = await fetchGit(source, { dir, env: gitEnv, keepGitDir, signal: scope.signal });
+  const tree = openDirectory(checkout.root, {
+    description: printable(item.url),
+    ...checkout.look,
+    ...(hashContents ? { hashContents } : {}),
+  });
+  return wholeTree(tree, '' as BytePath, '');
+}
+
+function gitSource(item: CopyItem & { kind: 'git' }, step: CopyStep): GitSource {
+  const source = parseGitUrl(item.url);
+  if (source === undefined) throw new BuildError('dockerfile', `${printable(item.url)} is no git repository`);
+  const { checksum } = step;
+  if (checksum === undefined || checksum === source.checksum) return source;
+  if (source.checksum === undefined && /^[0-9a-f]{7,64}$/.test(checksum)) return { ...source, checksum };
+  throw new BuildError(
+    'dockerfile',
+    `--checksum=${printable(checksum)} is not the commit of ${printable(item.url)}`,
+    {
+      range: item.range,
+      hint: 'for git the checksum is a commit, given once',
+    },
+  );
+}
+
+/**
+ * Replaces the sources that are archives by what is in them, for an ADD that unpacks. What is no archive, whatever its
+ * name, stays a file.
+ * @throws BuildError `integrity` or `hostile` for a damaged or hostile archive
+ */
+export async function unpackArchives(
+  selection: Selection,
+  step: CopyStep,
+  scope: FetchScope,
+): Promise<Selection> {
+  if (step.instruction !== 'ADD' || step.unpack === 'never') return selection;
+  const sources: Source[] = [];
+  for (const source of selection.sources) sources.push(await unpacked(source, step, scope));
+  return { ...selection, sources };
+}
+
+async function unpacked(source: Source, step: CopyStep, scope: FetchScope): Promise<Source> {
+  const content = packedContent(source, step);
+  if (content === undefined) return source;
+  const archive = await recognizeArchive(readContent(content));
+  if (archive === undefined) return source;
+  const to = join(scope.tools.store.tmp, temporaryName('unpack-'));
+  const inputs = await spoolTar(archive.tar, to, scope.signal);
+  return { kind: 'archive', name: source.name, inputs };
+}
+
+/** The bytes of a source that is one file and may be unpacked. */
+function packedContent(source: Source, step: CopyStep): ContentSource | undefined {
+  if (source.kind === 'file') return source.remote && step.unpack === 'always' ? source.content : undefined;
+  if (source.kind === 'archive' || step.parents) return undefined;
+  const { root, tree } = source;
+  return root.type === 'file' || root.type === 'hardlink' ? tree.content(root) : undefined;
 }

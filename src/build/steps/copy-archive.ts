@@ -42,38 +42,48 @@ function placeOne(
     return;
   }
   if (entry.type === 'file') {
-    const group = `${place.group} ${path}`;
+    forget(links, path);
+    const group = `${place.group} ${links.size} ${path}`;
     links.set(path, { input, group });
     draft.put({ entry: owned, ...(input.content ? { content: input.content } : {}), group });
     return;
   }
-  links.delete(path);
+  forget(links, path);
   draft.put({ entry: owned });
 }
 
-/** A hard link is another name of something in the same archive. */
+/** What was there is replaced, with everything below it. */
+function forget(links: LinkGroups, path: string): void {
+  links.delete(path);
+  for (const each of links.keys()) if (each.startsWith(`${path}/`)) links.delete(each);
+}
+
+/** A hard link is another name of something in the same archive, and its header is the last word on that file. */
 function placeLink(draft: Draft, base: BytePath, entry: Entry, links: LinkGroups, place: ArchivePlace): void {
   const wanted = entry.linkTarget ?? '';
   const target = literalPath(draft, base, wanted as BytePath, place.look, true);
   const found = links.get(target);
   const there = draft.lookup(target);
+  if (there?.type === 'symlink') {
+    draft.put({ entry: { ...there, path: entry.path } });
+    return;
+  }
   if (found === undefined || there?.type !== 'file') {
-    if (there?.type === 'symlink') {
-      draft.put({ entry: { ...there, path: entry.path } });
-      return;
-    }
     const shown = printable(showPath(entry.path));
     throw new BuildError(
       'integrity',
       `the hard link "${shown}" in an archive leads to "${printable(showPath(wanted))}", which is no file of it`,
-      {
-        facts: { path: showPath(entry.path), target: showPath(wanted) },
-      },
+      { facts: { path: showPath(entry.path), target: showPath(wanted) } },
     );
   }
   links.set(entry.path, found);
   const { content } = found.input;
-  draft.put({ entry: { ...there, path: entry.path }, ...(content ? { content } : {}), group: found.group });
+  const { linkTarget: _, ...look } = entry;
+  for (const [path, other] of links) {
+    if (other.group !== found.group) continue;
+    const named: Entry = { ...look, path: path as BytePath, type: 'file', size: there.size };
+    draft.put({ entry: named, ...(content ? { content } : {}), group: found.group });
+  }
 }
 
 /** Parents are followed and made where they are missing; the last component is not followed. */

@@ -50,6 +50,8 @@ export interface FileSource {
   readonly size: number;
   readonly content: ContentSource;
   readonly digest: Digest;
+  /** It was downloaded: unpacked only when --unpack asks for it. */
+  readonly remote?: boolean;
 }
 
 /** An archive that is unpacked into the destination. */
@@ -143,7 +145,9 @@ class Selector {
 
   #matches(prefix: BytePath, pattern: readonly string[], range: SourceRange): BytePath[] {
     const base = resolvePath(path => this.#tree.lookup(path), prefix);
-    if (base === undefined) return [];
+    if (base === undefined || this.#tree.lookup(base)?.type !== 'directory') {
+      throw this.#missing(prefix, showPath(prefix), range);
+    }
     const globs = pattern.map(part => placed(() => compileGlob(part), range));
     const whole = placed(() => compileGlob(pattern.join('/')), range);
     const found = whole.mayCrossSlash

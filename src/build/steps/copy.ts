@@ -149,9 +149,11 @@ class Copier {
     else this.#copyTreeFile(source);
   }
 
+  /** --chmod is not for what is in an archive, nor for the directory that it is unpacked into. */
   #copyArchive(source: ArchiveSource, index: number): void {
-    const { path } = this.#draft.ensureDirectory(this.#dest, this.#look);
-    placeArchive(this.#draft, path, source, { owner: this.#owner, look: this.#look, group: `${index}` });
+    const { path } = this.#draft.ensureDirectory(this.#dest, { ...this.#look, mode: 0o755 });
+    const look = { mode: 0o755, uid: 0, gid: 0, mtimeSec: this.#look.mtimeSec };
+    placeArchive(this.#draft, path, source, { owner: this.#owner, look, group: `${index}` });
   }
 
   #copySingle(source: FileSource): void {

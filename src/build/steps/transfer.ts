@@ -7,7 +7,7 @@ import type { CopyStep } from '../../plan/steps.ts';
 import { resolveOwner } from '../../sandbox/users.ts';
 import type { FileTree } from '../../tree/file-tree.ts';
 import { describeOrigin } from '../sources.ts';
-import { fetchItems } from './add.ts';
+import { fetchItems, unpackArchives } from './add.ts';
 import { planCopy, type Selection, selectionParts, selectSources } from './copy.ts';
 import { imageFiles } from './image-user.ts';
 import type { PreparedStep, StepScope } from './step.ts';
@@ -81,7 +81,8 @@ async function sourceTree(step: CopyStep, scope: StepScope): Promise<FileTree> {
 async function write(step: CopyStep, scope: StepScope, selection: Selection): Promise<LayerId | null> {
   const dest = await scope.sources.view(scope.layers, `stage "${scope.stage.label}"`, scope.signal, 'names');
   const owner = step.chown === undefined ? undefined : resolveOwner(step.chown, imageFiles(dest));
-  const entries = planCopy(selection, dest, step, owner, { nowMs: scope.tools.now() });
+  const unpacked = await unpackArchives(selection, step, scope);
+  const entries = planCopy(unpacked, dest, step, owner, { nowMs: scope.tools.now() });
   if (entries.length === 0) return null;
   return scope.tools.layers.write(entries, scope.signal);
 }

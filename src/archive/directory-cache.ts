@@ -1,10 +1,11 @@
 // Directories that an extraction works in, open by the path the archive gives them. A path is resolved once, in the
 // root, and its descriptor is used as long as nothing that a path could lead through was replaced.
 import { closeSync, constants } from 'node:fs';
-import { openFlags, orThrow } from '../host/fs-calls.ts';
+import { openFlags, orThrow, tryOpenAt } from '../host/fs-calls.ts';
 import { type Resolver, tryMakeInRoot, tryOpenInRoot } from '../tree/resolve.ts';
 
 const maxOpen = 32;
+const directoryFlags = openFlags.path | constants.O_DIRECTORY;
 
 export class DirectoryCache {
   readonly #rootFd: number;
@@ -35,22 +36,33 @@ export class DirectoryCache {
   }
 
   /**
-   * As {@link get} for an entry that is being dealt with already: nothing is made. undefined when there is no such directory.
+   * As {@link get}, but nothing is made: undefined when there is no such directory.
    */
   find(path: string): number | undefined {
+    if (this.#isStale) this.close();
     if (path === '') return this.#rootFd;
     const known = this.#open.get(path);
     if (known !== undefined) return this.#use(path, known);
-    const fd = tryOpenInRoot(this.#rootFd, path, openFlags.path | constants.O_DIRECTORY, this.#resolver);
+    let fd = this.#fromParent(path);
+    if (fd < 0) fd = tryOpenInRoot(this.#rootFd, path, directoryFlags, this.#resolver);
     if (fd < 0) return undefined;
     this.#evict();
     return this.#use(path, fd);
   }
 
   #make(path: string): number {
-    const fd = orThrow(tryMakeInRoot(this.#rootFd, path, this.#made, this.#resolver), 'open', path);
+    let fd = this.#fromParent(path);
+    if (fd < 0) fd = orThrow(tryMakeInRoot(this.#rootFd, path, this.#made, this.#resolver), 'open', path);
     this.#evict();
     return fd;
+  }
+
+  /** A real directory in a known one is where the longer path leads: no need to walk from the root, however deep. */
+  #fromParent(path: string): number {
+    const slash = path.lastIndexOf('/');
+    const parent = slash < 0 ? this.#rootFd : this.#open.get(path.slice(0, slash));
+    if (parent === undefined) return -1;
+    return tryOpenAt(parent, path.slice(slash + 1), directoryFlags | constants.O_NOFOLLOW);
   }
 
   /** Most recently used last. */

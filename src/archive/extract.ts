@@ -23,7 +23,7 @@ import {
 } from '../host/fs-calls.ts';
 import { type BytePath, type Entry, showPath } from '../tree/entry.ts';
 import { removeAt, removeContents } from '../tree/remove.ts';
-import { openRoot, type Resolver, resolver, tryOpenInRoot } from '../tree/resolve.ts';
+import { openRoot, type Resolver, resolver } from '../tree/resolve.ts';
 import { DirectoryCache } from './directory-cache.ts';
 import { finishFile, type Ownership, setMetadata } from './extract-metadata.ts';
 import { tarMarker } from './marker.ts';
@@ -158,8 +158,9 @@ export class Extractor implements TarHandler {
   finish(): void {
     if (!this.#isOpen) return;
     this.#guard('', () => this.#endFile());
-    // What is inside first: a mode may forbid the way there.
-    const paths = [...this.#pending.keys()].sort().reverse();
+    const paths = [...this.#pending.keys()].sort();
+    // Without root's rights what is inside comes first: a mode may forbid the way there.
+    if (this.#options.ownership === 'caller') paths.reverse();
     for (const path of paths) {
       const pending = this.#pending.get(path);
       if (pending !== undefined) this.#guard(path, () => this.#finishDirectory(pending));
@@ -424,7 +425,9 @@ export class Extractor implements TarHandler {
 
   #finishDirectory({ entry, identity }: PendingDirectory): void {
     const flags = O_RDONLY | O_DIRECTORY | O_NOFOLLOW;
-    const fd = tryOpenInRoot(this.#rootFd, entry.path, flags, this.#resolver);
+    const { parent, name } = split(entry.path);
+    const parentFd = this.#directories.find(parent);
+    const fd = parentFd === undefined ? -1 : tryOpenAt(parentFd, name === '' ? '.' : name, flags);
     // Something else took its place since.
     if (fd < 0) return;
     try {

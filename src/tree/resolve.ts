@@ -57,6 +57,11 @@ export function tryOpenInRoot(rootFd: number, path: string, flags: number, how =
       if (fd !== -errno.again) return fd;
     }
   }
+  if (how === 'kernel' && path.length > maxCallBytes) {
+    // Too long for one call, but where no link is in the way a few calls do it.
+    const fd = tryOpenLiteral(rootFd, path, flags, how);
+    if (fd !== -errno.loop) return fd;
+  }
   return new Walk(rootFd, false).open(path, flags);
 }
 
@@ -189,14 +194,29 @@ class Walk {
  * @returns a descriptor that the caller closes, or minus errno
  */
 export function tryOpenLiteral(rootFd: number, path: string, flags: number, how = resolver()): number {
-  if (how === 'kernel' && path.length <= maxCallBytes) {
-    const resolve = resolveFlags.noSymlinks | resolveFlags.beneath | resolveFlags.noMagicLinks;
-    for (let i = 0; i < maxAttempts; i++) {
-      const fd = tryOpenAt2(rootFd, path, flags, 0, resolve);
-      if (fd !== -errno.again) return fd;
-    }
+  if (how === 'walk') return walkLiteral(rootFd, path, flags);
+  let dirFd = rootFd;
+  let rest = path;
+  // A call takes 4095 bytes; a longer literal path can be cut anywhere.
+  while (rest.length > maxCallBytes) {
+    const cut = rest.lastIndexOf('/', maxCallBytes);
+    const next = openLiteralPart(dirFd, rest.slice(0, cut), O_PATH | O_DIRECTORY);
+    if (dirFd !== rootFd) closeSync(dirFd);
+    if (next < 0) return next;
+    dirFd = next;
+    rest = rest.slice(cut + 1);
   }
-  return walkLiteral(rootFd, path, flags);
+  const fd = openLiteralPart(dirFd, rest, flags);
+  if (dirFd !== rootFd) closeSync(dirFd);
+  return fd;
+}
+
+function openLiteralPart(dirFd: number, path: string, flags: number): number {
+  const resolve = resolveFlags.noSymlinks | resolveFlags.beneath | resolveFlags.noMagicLinks;
+  let fd = -errno.again;
+  for (let i = 0; i < maxAttempts && fd === -errno.again; i++)
+    fd = tryOpenAt2(dirFd, path, flags, 0, resolve);
+  return fd === -errno.again ? walkLiteral(dirFd, path, flags) : fd;
 }
 
 function walkLiteral(rootFd: number, path: string, flags: number): number {

@@ -57,7 +57,9 @@ export async function build(request: BuildRequest, tools: Tools): Promise<BuildR
   const target = stageOf(graph, graph.target);
   const result = results.get(graph.target);
   if (!result) throw new BuildError('internal', 'the target stage has no result');
-  const image = await assemble(target, result, request, tools, tools.signal);
+  const epoch = request.sourceDateEpoch ?? outline.sourceDateEpoch;
+  const dated = epoch === undefined ? request : { ...request, sourceDateEpoch: epoch };
+  const image = await assemble(target, result, dated, tools, tools.signal);
   await tools.store.meta.flush();
   const all = [...results.values()];
   return {

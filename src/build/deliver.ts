@@ -1,5 +1,6 @@
 // A finished image goes where the outputs say: by default into the local store under its names.
 import type { Writable } from 'node:stream';
+import { checkDestination } from '../export/destination.ts';
 import { exportImage } from '../export/export.ts';
 import type { FinishedImage } from '../export/finished-image.ts';
 import { type OutputSpec, parseOutput } from '../export/output-spec.ts';
@@ -22,6 +23,14 @@ export interface Delivery {
   /** Manifest of the image as the last output wrote it. */
   readonly descriptor?: Descriptor;
   readonly usedStdout: boolean;
+}
+
+/** Refuses destinations that cannot work before anything is built. @throws BuildError `usage` or `output` */
+export async function checkDestinations(
+  request: BuildRequest,
+  delivery: Pick<DeliveryTools, 'stdout' | 'stdoutIsTerminal'>,
+): Promise<void> {
+  for (const spec of request.outputs) await checkDestination(spec, { cwd: request.cwd, ...delivery });
 }
 
 /** @throws BuildError `output`, `network`, `auth`, ...; an output that failed leaves nothing under its name */

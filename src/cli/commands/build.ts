@@ -73,17 +73,18 @@ async function buildAndDeliver(
   command: Command,
   emit: Emit,
 ): Promise<{ result: BuildResult; delivery: Delivery }> {
-  const [{ openTools }, { build }, { deliver }] = await Promise.all([
+  const [{ openTools }, { build }, { checkDestinations, deliver }] = await Promise.all([
     import('../wire.ts'),
     import('../../build/build.ts'),
     import('../../build/deliver.ts'),
   ]);
+  const stdout = { stdout: process.stdout, stdoutIsTerminal: process.stdout.isTTY === true };
+  await checkDestinations(request, stdout);
   await using wired = await openTools(session, command, { emit, isolation: flags.isolation });
   const result = await build(request, wired.tools);
   const delivery = await deliver(result.image, request, wired.tools, {
     push: wired.push,
-    stdout: process.stdout,
-    stdoutIsTerminal: process.stdout.isTTY === true,
+    ...stdout,
   });
   return { result, delivery };
 }

@@ -48,14 +48,17 @@ async function fromPlace(
   signal: AbortSignal,
 ): Promise<void> {
   const attempts = new Attempts(endpoints.retry);
-  let before = download.received;
+  let mark = download.received;
   for (;;) {
     try {
       await download.attempt(place, signal);
       return;
     } catch (error) {
-      if (download.received - before >= progressBytes) attempts.progressed();
-      before = download.received;
+      mark = Math.min(mark, download.received);
+      if (download.received - mark >= progressBytes) {
+        attempts.progressed();
+        mark = download.received;
+      }
       await attempts.afterFailure(error, signal);
     }
   }

@@ -172,12 +172,12 @@ class Choice {
         `${this.#name} has indexes within indexes, more than ${maxIndexDepth} deep`,
       );
     }
-    if (this.#seen.has(descriptor.digest)) return undefined;
     this.#seen.add(descriptor.digest);
     if (this.#seen.size > maxIndexesRead) {
       throw new BuildError('integrity', `${this.#name} is made of more than ${maxIndexesRead} indexes`);
     }
     for (const candidate of rankCandidates(document.manifests, this.#platform)) {
+      if (this.#seen.has(candidate.digest)) continue;
       const found = await this.from(await this.#fetch(candidate), depth + 1);
       if (found) return found;
     }

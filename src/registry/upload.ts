@@ -91,14 +91,13 @@ class Upload {
         await this.#send(session);
         return 'sent';
       } catch (error) {
-        if (await this.#canUsePieces(error)) continue;
-        if ((session?.offset ?? 0) - reached >= progressBytes) attempts.progressed();
-        reached = Math.max(reached, session?.offset ?? 0);
-        const lost = session !== undefined && isLostSession(error);
-        await attempts.afterFailure(
-          session && isLostSession(error) ? asRetryable(error) : error,
-          this.#signal,
-        );
+        if (this.#canUsePieces(error)) continue;
+        if ((session?.offset ?? 0) - reached >= progressBytes) {
+          attempts.progressed();
+          reached = session?.offset ?? 0;
+        }
+        const lost = session && isLostSession(error) ? asRetryable(error) : undefined;
+        await attempts.afterFailure(lost ?? error, this.#signal);
         if (session && (await this.#isPresent().catch(() => false))) return 'sent';
         if (lost) session = undefined;
       }
@@ -252,7 +251,7 @@ class Upload {
   }
 
   /** Whether a refusal of the whole is worth a try in pieces. */
-  async #canUsePieces(error: unknown): Promise<boolean> {
+  #canUsePieces(error: unknown): boolean {
     const tooLarge = error instanceof BuildError && error.facts.status === 413;
     if (!tooLarge || this.#piece !== undefined || this.#blob.descriptor.size <= pieceBytes) return false;
     this.#piece = pieceBytes;

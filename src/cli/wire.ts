@@ -7,8 +7,9 @@ import type { Tools } from '../build/tools.ts';
 import { openRecords } from '../cache/records.ts';
 import { openStatIndex } from '../cache/stat-index.ts';
 import type { Download } from '../context/download.ts';
-import type { Emit } from '../events.ts';
+import type { Emit, Outcome } from '../events.ts';
 import type { Push } from '../export/tools.ts';
+import { shortId } from '../image/digest.ts';
 import { parseReference, withDefaultTag } from '../image/reference.ts';
 import { sharedPool } from '../layer/pool.ts';
 import { openLayers } from '../layer/store-layers.ts';
@@ -16,6 +17,7 @@ import type { Registries } from '../registry/registry.ts';
 import type { Isolation } from '../sandbox/probe.ts';
 import { defaultStoreRoot, openStore } from '../store/open.ts';
 import type { BlobSource, Store } from '../store/store.ts';
+import { formatSize } from './format.ts';
 import type { Session } from './session.ts';
 
 export interface OpenedStore extends Store {
@@ -127,12 +129,26 @@ function lazyNetwork(
   };
   const source = once(async () => {
     const { registryBlobSource } = await import('../registry/pull.ts');
-    return registryBlobSource(await registries(), store, emit);
+    const forward: Emit = event =>
+      emit(event.kind === 'progress' ? { ...event, id: `blob:${event.item}` } : event);
+    return registryBlobSource(await registries(), store, forward);
   });
   return {
     registries,
     source: {
-      fetch: async (descriptor, signal) => (await source()).fetch(descriptor, signal),
+      fetch: async (descriptor, signal) => {
+        if (store.blobs.path(descriptor.digest)) return;
+        const id = `blob:${descriptor.digest}`;
+        const name = `[internal] fetch ${shortId(descriptor.digest)} (${formatSize(descriptor.size)})`;
+        emit({ kind: 'start', id, name, atMs: Date.now() });
+        let outcome: Outcome = 'failed';
+        try {
+          await (await source()).fetch(descriptor, signal);
+          outcome = 'done';
+        } finally {
+          emit({ kind: 'end', id, outcome, atMs: Date.now() });
+        }
+      },
     },
     download: async request => (await web())(request),
     close: async () => {

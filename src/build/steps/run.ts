@@ -63,6 +63,11 @@ async function execute(step: RunStep, scope: StepScope): Promise<LayerId | null>
     await using mounts = await openMounts(step, scope, driver);
     const tail = new OutputTail();
     const user = resolveUser(step.user, filesBelow(snapshot.root));
+    const show = (stream: 'stdout' | 'stderr', data: Buffer) => {
+      if (data.length === 0) return;
+      tail.add(data);
+      tools.emit({ kind: 'output', id: step.id, stream, data, atMs: tools.now() });
+    };
     const result = await sandbox.run({
       rootfs: snapshot.root,
       argv: step.argv,
@@ -77,12 +82,9 @@ async function execute(step: RunStep, scope: StepScope): Promise<LayerId | null>
       mounts: mounts.mounts,
       extraHosts: scope.request.extraHosts.map(([name, ip]) => [ip, name] as const),
       signal,
-      onOutput: (stream, chunk) => {
-        const data = mounts.mask(stream, chunk);
-        tail.add(data);
-        tools.emit({ kind: 'output', id: step.id, stream, data, atMs: tools.now() });
-      },
+      onOutput: (stream, chunk) => show(stream, mounts.mask(stream, chunk)),
     });
+    for (const stream of ['stdout', 'stderr'] as const) show(stream, mounts.maskedRest(stream));
     refuseFailure(result, step, tail);
   } finally {
     await snapshot.close();

@@ -15,85 +15,93 @@ interface Unit {
 }
 
 export function plainProgress(sink: ProgressSink): Progress {
-  const units = new Map<string, Unit>();
-  const line = (unit: Unit, text: string) => sink.write(`#${unit.number} ${text}\n`);
-  const seconds = (ms: number) => (ms / 1000).toFixed(1);
+  const lines = new PlainLines(sink);
+  return { emit: event => lines.take(event), close: () => {} };
+}
 
-  const output = (unit: Unit, event: Extract<BuildEvent, { kind: 'output' }>) => {
+class PlainLines {
+  readonly #sink: ProgressSink;
+  readonly #units = new Map<string, Unit>();
+
+  constructor(sink: ProgressSink) {
+    this.#sink = sink;
+  }
+
+  take(event: BuildEvent): void {
+    if (event.kind === 'warning') return;
+    if (event.kind === 'start') {
+      this.#start(event);
+      return;
+    }
+    const unit = this.#units.get(event.id);
+    if (!unit) return;
+    switch (event.kind) {
+      case 'output':
+        this.#output(unit, event);
+        break;
+      case 'note':
+        this.#line(unit, event.text);
+        break;
+      case 'progress':
+        this.#progress(unit, event);
+        break;
+      case 'end':
+        this.#end(unit, event);
+    }
+  }
+
+  #line(unit: Unit, text: string): void {
+    this.#sink.write(`#${unit.number} ${text}\n`);
+  }
+
+  #start(event: Extract<BuildEvent, { kind: 'start' }>): void {
+    const unit = {
+      number: this.#units.size + 1,
+      startedMs: event.atMs,
+      decoders: { stdout: new StringDecoder('utf8'), stderr: new StringDecoder('utf8') },
+      rest: { stdout: '', stderr: '' },
+      lastItem: '',
+    };
+    this.#units.set(event.id, unit);
+    this.#line(unit, event.name);
+  }
+
+  #output(unit: Unit, event: Extract<BuildEvent, { kind: 'output' }>): void {
     const text = unit.rest[event.stream] + unit.decoders[event.stream].write(Buffer.from(event.data));
     const lines = text.split('\n');
     unit.rest[event.stream] = lines.pop() ?? '';
-    const at = ((event.atMs - unit.startedMs) / 1000).toFixed(3);
-    for (const each of lines) line(unit, `${at} ${lastOverwrite(each)}`);
-  };
+    for (const each of lines) this.#outputLine(unit, each, event.atMs);
+  }
 
-  const flush = (unit: Unit, atMs: number) => {
+  #outputLine(unit: Unit, text: string, atMs: number): void {
+    this.#line(unit, `${((atMs - unit.startedMs) / 1000).toFixed(3)} ${lastOverwrite(text)}`);
+  }
+
+  /** One line when a transfer begins and one when it is complete is enough in a log. */
+  #progress(unit: Unit, event: Extract<BuildEvent, { kind: 'progress' }>): void {
+    const complete = event.total > 0 && event.current >= event.total;
+    if (event.item === unit.lastItem && !complete) return;
+    unit.lastItem = event.item;
+    const total = event.total > 0 ? ` / ${formatSize(event.total)}` : '';
+    this.#line(unit, `${event.item} ${formatSize(event.current)}${total}`);
+  }
+
+  #end(unit: Unit, event: Extract<BuildEvent, { kind: 'end' }>): void {
     for (const stream of ['stdout', 'stderr'] as const) {
       const left = unit.rest[stream] + unit.decoders[stream].end();
       unit.rest[stream] = '';
-      if (left) line(unit, `${((atMs - unit.startedMs) / 1000).toFixed(3)} ${lastOverwrite(left)}`);
+      if (left) this.#outputLine(unit, left, event.atMs);
     }
-  };
-
-  const end = (unit: Unit, event: Extract<BuildEvent, { kind: 'end' }>) => {
-    flush(unit, event.atMs);
-    switch (event.outcome) {
-      case 'done':
-        line(unit, `DONE ${seconds(event.atMs - unit.startedMs)}s`);
-        break;
-      case 'cached':
-        line(unit, 'CACHED');
-        break;
-      case 'failed':
-        line(unit, `ERROR: ${event.error ?? 'failed'}`);
-        break;
-      case 'cancelled':
-        line(unit, 'CANCELED');
-    }
-    sink.write('\n');
-  };
-
-  return {
-    emit(event) {
-      if (event.kind === 'warning') return;
-      if (event.kind === 'start') {
-        const decoders = { stdout: new StringDecoder('utf8'), stderr: new StringDecoder('utf8') };
-        const unit = {
-          number: units.size + 1,
-          startedMs: event.atMs,
-          decoders,
-          rest: { stdout: '', stderr: '' },
-          lastItem: '',
-        };
-        units.set(event.id, unit);
-        line(unit, event.name);
-        return;
-      }
-      const unit = units.get(event.id);
-      if (!unit) return;
-      switch (event.kind) {
-        case 'output':
-          output(unit, event);
-          break;
-        case 'note':
-          line(unit, event.text);
-          break;
-        case 'progress':
-          // One line when a transfer begins and one when it is complete is enough in a log.
-          if (event.item !== unit.lastItem || (event.total > 0 && event.current >= event.total)) {
-            unit.lastItem = event.item;
-            line(
-              unit,
-              `${event.item} ${formatSize(event.current)}${event.total ? ` / ${formatSize(event.total)}` : ''}`,
-            );
-          }
-          break;
-        case 'end':
-          end(unit, event);
-      }
-    },
-    close() {},
-  };
+    const took = `${((event.atMs - unit.startedMs) / 1000).toFixed(1)}s`;
+    const says = {
+      done: `DONE ${took}`,
+      cached: 'CACHED',
+      failed: `ERROR: ${event.error ?? 'failed'}`,
+      cancelled: 'CANCELED',
+    };
+    this.#line(unit, says[event.outcome]);
+    this.#sink.write('\n');
+  }
 }
 
 /** What a terminal would show of a line with carriage returns: its last part. */

@@ -90,7 +90,7 @@ id -u > user
 cat > /dev/null && echo "stdin was empty" >> user
 EOF
 RUN <<EOF
-#!/bin/busybox awk -f
+#!/bin/awk -f
 BEGIN { print "awk ran" > "script" }
 EOF
 `,

@@ -26,6 +26,8 @@ export interface OverlayOptions {
   readonly scratch: string;
   /** Marks are kept in user.overlay.* (for user namespaces) rather than trusted.overlay.*. */
   readonly userXattr?: boolean;
+  /** Which of the kernel's interfaces to use; default is the newer one where it is there. Tests try both. */
+  readonly by?: 'steps' | 'line';
 }
 
 /**
@@ -47,7 +49,8 @@ export function mountOverlay(options: OverlayOptions): void {
   }
   const base = mkdtempSync(join(options.scratch, 'base-'));
   const split = lowers.length - (MOST_LOWERS - 1);
-  mountOne({ lowers: lowers.slice(0, split), target: base, scratch: options.scratch, ...xattrOf(options) });
+  const { upper: _, ...rest } = options;
+  mountOne({ ...rest, lowers: lowers.slice(0, split), target: base });
   try {
     mountOne({ ...options, lowers: [base, ...lowers.slice(split)] });
   } finally {
@@ -56,12 +59,8 @@ export function mountOverlay(options: OverlayOptions): void {
   }
 }
 
-function xattrOf(options: OverlayOptions): { readonly userXattr?: boolean } {
-  return options.userXattr === undefined ? {} : { userXattr: options.userXattr };
-}
-
 function mountOne(options: OverlayOptions): void {
-  const fd = openOverlay();
+  const fd = options.by === 'line' ? undefined : openOverlay();
   if (fd === undefined || !mountStepwise(fd, options)) mountClassic(options);
 }
 

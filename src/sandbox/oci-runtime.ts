@@ -1,14 +1,16 @@
 // The strongest rung: an OCI runtime (runc or crun) found on this machine runs the step.
 // It is started through the launcher, in a pid namespace of its own, so that nothing survives slipway.
-import { mkdirSync, readFileSync, rmdirSync, writeFileSync } from 'node:fs';
+import { mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { BuildError } from '../errors.ts';
 import { effectiveCapabilities } from '../host/probe.ts';
 import { throwIfInterrupted } from '../host/process.ts';
+import { temporaryName } from '../host/temp.ts';
+import { cgroupName, hasUnifiedCgroups, removeCgroups, sweepCgroups } from './cgroups.ts';
 import { commandError } from './commands.ts';
 import { call, type LauncherStep, named } from './launcher/launcher.ts';
 import { launch, reportFd, supervised } from './launcher/supervise.ts';
-import { cgroupPlaces, hasUnifiedCgroups, mostOpenFiles } from './machine.ts';
+import { mostOpenFiles } from './machine.ts';
 import { type Prepared, prepareRun } from './prepare.ts';
 import type { Sandbox, SandboxRequest, SandboxResult } from './sandbox.ts';
 import { runtimeProfile } from './seccomp/profile.ts';
@@ -29,8 +31,6 @@ const MS_NOSUID_NODEV_NOEXEC = 14;
 const F_SETFD = 2;
 const FD_CLOEXEC = 1;
 
-let count = 0;
-
 /** A sandbox that runs each step through an OCI runtime. */
 export function ociSandbox(options: OciOptions): Sandbox {
   return {
@@ -42,7 +42,8 @@ export function ociSandbox(options: OciOptions): Sandbox {
 
 async function runStep(request: SandboxRequest, options: OciOptions): Promise<SandboxResult> {
   throwIfInterrupted(request.signal);
-  const id = `slipway-${process.pid}-${count++}`;
+  const id = cgroupName(temporaryName());
+  sweepCgroups();
   const prepared = prepareRun(request);
   try {
     writeBundle(request, prepared, id, options);
@@ -138,15 +139,4 @@ function logLines(log: string): readonly { level?: string; msg?: string }[] {
       return [];
     }
   });
-}
-
-/** A runtime that was killed has left its cgroups, all empty now. */
-function removeCgroups(id: string): void {
-  for (const place of cgroupPlaces()) {
-    try {
-      rmdirSync(join(place, id));
-    } catch {
-      // the runtime has removed it, or never made it
-    }
-  }
 }

@@ -1,13 +1,12 @@
 // What every rung does around a step: checks the request, generates files, makes mount points, opens what is to be
 // mounted, and takes it all away afterwards.
-import { closeSync, constants, mkdirSync, mkdtempSync, openSync, rmSync, writeFileSync } from 'node:fs';
-import { tmpdir } from 'node:os';
+import { closeSync, constants, mkdirSync, openSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { BuildError, errnoOf, messageOf, printable } from '../errors.ts';
 import { bindMount, mountsBelow, unmount } from '../host/mount.ts';
-import { enterMountNamespace } from '../host/namespace.ts';
 import { hostResolvConf, hostsFile, resolvConf } from './files.ts';
 import { makeDirectory, openRoot, walkInRoot } from './in-root.ts';
+import { makeRunDirectory } from './runtime-directory.ts';
 import type { SandboxMount, SandboxRequest } from './sandbox.ts';
 import { makeStubs } from './stubs.ts';
 
@@ -46,8 +45,7 @@ const kernelPoints = ['/proc', '/sys', '/dev'];
  */
 export function prepareRun(request: SandboxRequest): Prepared {
   checkSizes(request);
-  enterMountNamespace();
-  const dir = mkdtempSync(join(tmpdir(), `slipway-run-${process.pid}-`));
+  const dir = makeRunDirectory();
   const held: string[] = [];
   let stubs: ReturnType<typeof makeStubs> | undefined;
   const remove = () => {

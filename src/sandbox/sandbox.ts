@@ -45,9 +45,12 @@ export interface Sandbox {
   /** For `slipway info`: `runc 1.1.5`. */
   readonly description: string;
   /**
-   * Runs the process to its end; nothing it started survives. /proc, /dev, /sys, /etc/resolv.conf, /etc/hosts and
-   * /etc/hostname are there while it runs, and gone from the rootfs afterwards when they were not before.
-   * @throws BuildError `sandbox` when it could not be started, `interrupted` on abort
+   * Runs the process to its end; nothing it started survives. /proc, /dev, /sys, /etc/resolv.conf and
+   * /etc/hosts are there while it runs, and gone from the rootfs afterwards when they were not before. (/etc/hostname is
+   * the image's own, as with BuildKit: a step may write it.)
+   * A working directory that is missing is made, and stays.
+   * @throws BuildError `run` when the command is not there or not executable (fact `errno`), or a mount does not fit the
+   *   image; `hostile` for an image that tries to lead outside; `sandbox` when the machine refuses; `interrupted` on abort
    */
   run(request: SandboxRequest): Promise<SandboxResult>;
 }

@@ -184,7 +184,13 @@ function explainReport(bytes: Buffer, flat: readonly FlatStep[]): BuildError | u
   if (step === undefined) return undefined;
   const name = step.kind === 'call' ? String(step.call) : step.kind;
   const path = step.kind === 'call' ? step.purpose : undefined;
-  const cause = new SystemError(errno > 0 && errno < 4096 ? errno : 22, name, path);
+  if (errno <= 0) {
+    const what = path === undefined ? name : `${name} '${path}'`;
+    return new BuildError('sandbox', `the sandbox could not be set up: ${what} gave ${-errno}`, {
+      facts: { call: name, index },
+    });
+  }
+  const cause = new SystemError(errno, name, path);
   return new BuildError('sandbox', `the sandbox could not be set up: ${cause.message}`, {
     cause,
     facts: { call: name, errno: cause.code, index },

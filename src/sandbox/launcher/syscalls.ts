@@ -37,6 +37,9 @@ const numbers = {
 
 export type LauncherCall = keyof typeof numbers;
 
+/** All of them. */
+export const launcherCalls = Object.keys(numbers) as readonly LauncherCall[];
+
 /** @param arch x64 or arm64 */
 export function callNumber(name: LauncherCall, arch: string): number {
   return numbers[name][arch === 'arm64' ? 1 : 0];

@@ -62,9 +62,12 @@ export function openCredentials(options: CredentialOptions): Credentials {
   };
 }
 
-/** One pair for every registry: `--creds user:password`. */
-export function fixedCredentials(username: string, password: string): Credentials {
-  return { find: async () => ({ kind: 'password', username, password }) };
+/** `--creds user:password`. @param host the only one they are for, as users write it; default every registry that is asked, mirrors included */
+export function fixedCredentials(username: string, password: string, host?: string): Credentials {
+  return {
+    find: async asked =>
+      host === undefined || asked === host ? { kind: 'password', username, password } : undefined,
+  };
 }
 
 /** Files in the order in which they are asked. */

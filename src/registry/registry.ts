@@ -29,8 +29,8 @@ export interface RegistriesOptions {
   readonly insecureHosts?: readonly string[];
   /** `--authfile`: the only file with credentials that is read. */
   readonly authFile?: string;
-  /** `--creds`: used for every registry, instead of what is configured. */
-  readonly login?: { readonly username: string; readonly password: string };
+  /** `--creds`: used instead of what is configured, for `host` (as users write it) or else for every registry, mirrors included. */
+  readonly login?: { readonly username: string; readonly password: string; readonly host?: string };
   /** `registry=realm` pairs of hosts; beside SLIPWAY_TRUSTED_REALMS (separated by commas). */
   readonly trustedRealms?: readonly string[];
   readonly retry?: Partial<RetryPolicy>;
@@ -107,7 +107,7 @@ class ConfiguredRegistries implements Registries {
     this.#conf = openRegistriesConf({ env: options.env, home: options.home, etc: options.etc ?? '/etc' });
     const { login } = options;
     this.#endpoints = this.#makeEndpoints(
-      login ? fixedCredentials(login.username, login.password) : openCredentials(options),
+      login ? fixedCredentials(login.username, login.password, login.host) : openCredentials(options),
     );
   }
 
@@ -192,7 +192,7 @@ class ConfiguredRegistries implements Registries {
   }
 
   async checkLogin(domain: string, username: string, password: string, signal: AbortSignal): Promise<void> {
-    const endpoints = this.#makeEndpoints(fixedCredentials(username, password));
+    const endpoints = this.#makeEndpoints(fixedCredentials(username, password, domain));
     const { host } = endpoints.writable({ domain, path: '' });
     const answer = await host.send({
       method: 'GET',

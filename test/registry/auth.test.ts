@@ -133,6 +133,21 @@ describe('tokens', () => {
   });
 });
 
+describe('credentials given on the command line', () => {
+  it('for one host are not shown to others', async () => {
+    await using registry = await new MemoryRegistry().start();
+    registry.script({}, x => x.answer(401, { 'www-authenticate': 'Basic realm="x"' }));
+    await using registries = testRegistries({ login: { ...ada, host: 'other.test' } });
+    await assert.rejects(registries.listTags({ domain: registry.host, path: 'app' }, never), {
+      code: 'auth',
+    });
+    assert.ok(registry.seen.every(seen => seen.headers.authorization === undefined));
+    await using mine = testRegistries({ login: { ...ada, host: registry.host } });
+    await assert.rejects(mine.listTags({ domain: registry.host, path: 'app' }, never), { code: 'auth' });
+    assert.equal(registry.seen.at(-1)?.headers.authorization, basicHeader);
+  });
+});
+
 describe('a realm on another host', () => {
   it('gets no credentials unless the user says so', async () => {
     await using other = await new MemoryRegistry().start();

@@ -52,7 +52,7 @@ function arm64() {
   const distance = (words.length - 1) * 4;
   words[1] = 0x10000001 | ((distance & 3) << 29) | ((distance >> 2) << 5);
   const code = Buffer.alloc(words.length * 4);
-  words.forEach((word, i) => code.writeUInt32LE(word >>> 0, i * 4));
+  for (const [i, word] of words.entries()) code.writeUInt32LE(word >>> 0, i * 4);
   return elf(183, code);
 }
 

@@ -11,7 +11,10 @@ const shown = (secrets: string[], chunks: string[]): string => {
 test('a secret is masked wherever the chunks are cut', () => {
   const text = 'before hunter22 after hunter22\n';
   for (let cut = 0; cut <= text.length; cut++) {
-    assert.equal(shown(['hunter22'], [text.slice(0, cut), text.slice(cut)]), 'before ******** after ********\n');
+    assert.equal(
+      shown(['hunter22'], [text.slice(0, cut), text.slice(cut)]),
+      'before ******** after ********\n',
+    );
   }
   assert.equal(shown(['hunter22'], [...text]), 'before ******** after ********\n');
 });

@@ -2,6 +2,7 @@
 //   node bench/run.js [scenario words ...] [--runs=3] [--json=file]
 // Which builders: buildah and docker from PATH, or as BENCH_BUILDAH / BENCH_DOCKER say (a command line). What is built
 // lives below BENCH_DIR (default: a directory in /tmp, so that builders in a chroot which shares /tmp find it).
+// BENCH_BUILDAH_FLAGS are added to each of its builds (a machine may need --ulimit, --runtime, --network).
 // BENCH_BASE is an image that all of them can pull (default busybox), BENCH_BIG one of about 500 MB (default gcc).
 import { execFileSync, spawnSync } from 'node:child_process';
 import { mkdirSync, mkdtempSync, rmSync, utimesSync, writeFileSync } from 'node:fs';
@@ -42,11 +43,12 @@ function slipway() {
 
 function buildah() {
   const argv = commandOf('BENCH_BUILDAH', 'buildah');
+  const extra = process.env.BENCH_BUILDAH_FLAGS?.split(' ') ?? [];
   if (!argv) return undefined;
   return {
     name: 'buildah',
     version: [...argv, '--version'],
-    build: (dir, tag, flags) => [...argv, 'build', '-q', '--layers', '-t', tag, ...flags, dir],
+    build: (dir, tag, flags) => [...argv, 'build', '-q', '--layers', ...extra, '-t', tag, ...flags, dir],
     forget: () => spawnSync(argv[0], [...argv.slice(1), 'rmi', '-a', '-f'], { stdio: 'ignore' }),
   };
 }
@@ -58,7 +60,7 @@ function docker() {
   return {
     name: 'docker',
     version: [...argv, '--version'],
-    build: (dir, tag, flags) => [...argv, 'build', '-q', '-t', tag, ...flags, dir],
+    build: (dir, tag, flags) => [...argv, 'build', '-q', '--network=host', '-t', tag, ...flags, dir],
     forget: () => {
       spawnSync(argv[0], [...argv.slice(1), 'builder', 'prune', '-a', '-f'], { stdio: 'ignore' });
       spawnSync(argv[0], [...argv.slice(1), 'image', 'prune', '-a', '-f'], { stdio: 'ignore' });

@@ -26,6 +26,7 @@ async function copySnapshot(lowers: readonly string[], upper: string, scratch: s
   try {
     likeBelow(path, undefined);
     for (const lower of lowers) await applyTree(Buffer.from(lower), root, turns);
+    chmodSync(path, 0o755);
     before = await markTree(root, turns);
     await nextTick(path);
   } catch (error) {

@@ -59,7 +59,11 @@ export function directoriesBelow(parents: readonly Buffer[], name: Buffer): read
   return found;
 }
 
-/** The root of an overlay shows what its uppermost directory is: mode, owner and time are taken from below. */
+/**
+ * The root of an overlay shows what its uppermost directory is: owner and time are taken from below. The mode is 0755
+ * whatever the layers say, as with Docker and containerd: an archive made from a temporary directory has 0700 for it,
+ * and no other user than root could run anything.
+ */
 export function likeBelow(upper: string, below: string | undefined): void {
   if (below === undefined) {
     chownSync(upper, 0, 0);
@@ -68,6 +72,6 @@ export function likeBelow(upper: string, below: string | undefined): void {
   }
   const stat = lstatSync(below, { bigint: true });
   chownSync(upper, Number(stat.uid), Number(stat.gid));
-  chmodSync(upper, Number(stat.mode & 0o7777n));
+  chmodSync(upper, 0o755);
   setMtime(upper, stat.mtimeNs);
 }

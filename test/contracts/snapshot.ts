@@ -118,14 +118,14 @@ function reading(within: Within): void {
     await close();
   });
 
-  within('give the root the mode, owner and time of the uppermost layer', async b => {
+  within('give the root mode 0755, and the owner and time of the uppermost layer', async b => {
     const layer = b.layer('1', { file: '' });
     chownSync(layer, 12, 34);
     chmodSync(layer, 0o1710);
     setMtime(layer, 1_000_000_007n);
     const { root, close } = await b.mount([b.layer('0', {}), layer], b.dir('upper'));
     const { mode, uid, gid, mtimeNs } = lstatSync(root, { bigint: true });
-    assert.deepEqual([mode & 0o7777n, uid, gid, mtimeNs], [0o1710n, 12n, 34n, 1_000_000_007n]);
+    assert.deepEqual([mode & 0o7777n, uid, gid, mtimeNs], [0o755n, 12n, 34n, 1_000_000_007n]);
     await close();
   });
 

@@ -246,27 +246,27 @@ function environment(remote: string, options: GitOptions): Record<string, string
   };
 }
 
-/** What git said last, without credentials. */
+/** What git said, without credentials. */
 function gitFailure(command: string, stderr: string, remote: string): BuildError {
-  const lines = stderr.split('\n').map(line => line.trim().replace(/\/\/[^/@\s]*@/g, '//'));
-  const said = lines.filter(line => /^(?:fatal|error|remote):/.test(line));
-  const reason = printable(
-    said.at(-1)?.replace(/^\w+: /, '') ?? lines.findLast(line => line !== '') ?? 'it did not say why',
-  );
-  const isAuth =
-    /authentication failed|could not read (?:username|password)|permission denied|access denied/i.test(
-      stderr,
-    );
-  return new BuildError(
-    isAuth ? 'auth' : 'network',
-    `git ${command} from ${shown(remote)} failed: ${reason}`,
-    {
-      output: lines
-        .filter(line => line !== '')
-        .slice(-10)
-        .map(printable),
-    },
-  );
+  const lines = stderr
+    .split('\n')
+    .map(line => printable(line.trim().replace(/\/\/[^/@\s]*@/g, '//')))
+    .filter(line => line !== '');
+  const said =
+    lines.find(line => line.startsWith('fatal:')) ??
+    lines.find(line => line.startsWith('error:')) ??
+    lines.at(-1);
+  const reason = said?.replace(/^\w+: /, '') ?? 'it did not say why';
+  return new BuildError(failureKind(stderr), `git ${command} from ${shown(remote)} failed: ${reason}`, {
+    output: lines.slice(-10),
+  });
+}
+
+function failureKind(stderr: string): 'auth' | 'hostile' | 'network' {
+  if (/transport '.*' not allowed/.test(stderr)) return 'hostile';
+  return /authentication failed|could not read (?:username|password)|permission denied/i.test(stderr)
+    ? 'auth'
+    : 'network';
 }
 
 /** Without user and password. */

@@ -155,7 +155,7 @@ class Spool {
   }
 
   #begin(entry: TarEntry, offset: number): void {
-    const clean = withKeptXattrs(entry);
+    const clean = asUnpacked(entry);
     this.#expanding = entry.type === 'file' && offset < 0;
     if (entry.type !== 'file') {
       this.#entries.push({ entry: clean });
@@ -172,10 +172,12 @@ class Spool {
   }
 }
 
-function withKeptXattrs(entry: TarEntry): Entry {
+/** As the entry would be on disk: a symlink's mode means nothing, and not every attribute may be set. */
+function asUnpacked(entry: TarEntry): Entry {
   const { xattrs, ...rest } = entry;
   const kept = Object.entries(xattrs ?? {}).filter(([name]) => isKeptXattr(name));
-  return kept.length > 0 ? { ...rest, xattrs: Object.fromEntries(kept) } : rest;
+  const mode = entry.type === 'symlink' ? 0o777 : entry.mode;
+  return { ...rest, mode, ...(kept.length > 0 ? { xattrs: Object.fromEntries(kept) } : {}) };
 }
 
 function write(fd: number, bytes: Uint8Array, position: number): void {

@@ -54,12 +54,7 @@ export async function runProgram(argv: readonly string[], options: ProgramOption
   if (program === undefined) throw new BuildError('internal', 'a program needs a name');
   throwIfInterrupted(options.signal);
   const outputs = openOutputs(options);
-  const child = spawn(program, args, {
-    cwd: options.cwd,
-    env: options.env ?? { PATH: process.env.PATH ?? '/usr/sbin:/usr/bin:/sbin:/bin' },
-    stdio: [options.stdin === undefined ? 'ignore' : 'pipe', ...outputs.stdio, ...(options.inherit ?? [])],
-    detached: true,
-  });
+  const child = start(program, args, options, outputs);
   const { stdout, stderr, ended } = outputs.started(child);
   let failure: unknown;
   const stop = (reason: unknown) => {
@@ -95,6 +90,26 @@ export async function runProgram(argv: readonly string[], options: ProgramOption
   }
 }
 
+/** Some failures of the kernel (E2BIG) are thrown at once, others come as an event. */
+function start(
+  program: string,
+  args: readonly string[],
+  options: ProgramOptions,
+  outputs: Outputs,
+): ChildProcess {
+  try {
+    return spawn(program, args, {
+      cwd: options.cwd,
+      env: options.env ?? { PATH: process.env.PATH ?? '/usr/sbin:/usr/bin:/sbin:/bin' },
+      stdio: [options.stdin === undefined ? 'ignore' : 'pipe', ...outputs.stdio, ...(options.inherit ?? [])],
+      detached: true,
+    });
+  } catch (error) {
+    outputs.abandon();
+    throw startError(program, error);
+  }
+}
+
 interface Outputs {
   readonly stdio: readonly ('pipe' | number)[];
   /** Called once the program has its ends. */
@@ -105,6 +120,8 @@ interface Outputs {
     readonly ended: Promise<unknown>;
   };
   close(): void;
+  /** Closes everything when no program was started. */
+  abandon(): void;
 }
 
 function openOutputs(options: ProgramOptions): Outputs {
@@ -113,20 +130,29 @@ function openOutputs(options: ProgramOptions): Outputs {
       stdio: ['pipe', 'pipe'],
       started: ({ stdout, stderr }) => ({ stdout, stderr, ended: Promise.resolve() }),
       close: () => {},
+      abandon: () => {},
     };
   }
   const pipes = [openPipe(), openPipe()];
   const streams = pipes.map(pipe => new Socket({ fd: pipe.read, readable: true, writable: false }));
   for (const stream of streams) stream.on('error', () => {}); // ends it, and that is what is waited for
+  const closeWriting = () => {
+    for (const pipe of pipes) closeSync(pipe.write);
+  };
+  const close = () => {
+    for (const stream of streams) stream.destroy();
+  };
   return {
     stdio: pipes.map(pipe => pipe.write),
     started() {
-      for (const pipe of pipes) closeSync(pipe.write);
+      closeWriting();
       const [stdout = null, stderr = null] = streams;
       return { stdout, stderr, ended: Promise.allSettled(streams.map(stream => once(stream, 'close'))) };
     },
-    close() {
-      for (const stream of streams) stream.destroy();
+    close,
+    abandon() {
+      closeWriting();
+      close();
     },
   };
 }
@@ -177,7 +203,7 @@ function limitError(program: string, what: string): BuildError {
   return new BuildError('hostile', `${printable(program)} ${what}`);
 }
 
-function startError(program: string, error: Error): BuildError {
+function startError(program: string, error: unknown): BuildError {
   const name = printable(program);
   if (errnoOf(error) === 'ENOENT') {
     return new BuildError('not-found', `the program ${name} is not installed`, { cause: error });

@@ -1,6 +1,6 @@
 // Starting programs.
 import assert from 'node:assert/strict';
-import { existsSync } from 'node:fs';
+import { existsSync, readdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { test } from 'node:test';
 import { askProgram, runProgram } from '../../src/host/process.ts';
@@ -34,6 +34,18 @@ test('a program that is not there is named', async () => {
     code: 'not-found',
     message: 'the program no-such-program is not installed',
   });
+});
+
+test('arguments larger than the kernel takes are an error of ours, and leave no file open', async () => {
+  const open = () => readdirSync('/proc/self/fd').length;
+  await runProgram(['true'], { plainPipes: true });
+  const before = open();
+  for (const plainPipes of [true, false]) {
+    const run = runProgram(['true', 'x'.repeat(1 << 20)], { plainPipes });
+    await assert.rejects(run, { code: 'sandbox', message: /larger than the kernel takes/ });
+  }
+  await new Promise(resolve => setImmediate(resolve));
+  assert.equal(open(), before);
 });
 
 test('abort ends the program with what it started in its group', async () => {

@@ -48,17 +48,21 @@ async function fromNameOrRegistry(
 ): Promise<BaseImage> {
   const { store } = parts;
   const name = formatReference(ref);
-  const named = store.names.get(name);
-  // A name that was given here (by -t) means the image built here, whatever a registry has under it.
+  const given = store.names.get(name);
+  // A name that was given here (by -t) means the image built here, whatever a registry has under it; what a file that
+  // was loaded calls its images means nothing (RG-13).
+  const named = given?.from === 'file' ? undefined : given;
   const known =
     named?.descriptor ?? (store.meta.get('misc', rememberedKey(ref, request)) as Descriptor | undefined);
-  if (known && (pull !== 'always' || (named && isBuiltHere(store, name)))) {
+  if (known && (pull !== 'always' || named?.from === 'here')) {
     const image = await tryRead(store, known, request);
     if (image) return adopt(name, image, parts, true);
   }
   if (pull === 'never') {
     throw new BuildError('not-found', `the image ${request.reference} is not in the local store`, {
-      hint: 'leave out --pull=never to fetch it',
+      hint: given
+        ? `one of that name was loaded from a file, which FROM does not go by; slipway tag ${request.reference} ${request.reference} makes the name yours`
+        : 'leave out --pull=never to fetch it',
     });
   }
   const resolved = await parts.resolveRemote(ref, request, signal);
@@ -67,10 +71,6 @@ async function fromNameOrRegistry(
   store.meta.set('misc', rememberedKey(ref, request), resolved.descriptor);
   const config = configFromJson(JSON.parse(resolved.configBytes.toString('utf8')));
   return adopt(name, { descriptor: resolved.descriptor, manifest: resolved.manifest, config }, parts, false);
-}
-
-function isBuiltHere(store: Store, name: string): boolean {
-  return store.meta.get('misc', `built ${name}`) !== undefined;
 }
 
 /** A damaged or half-pruned image is a miss. */

@@ -21,6 +21,7 @@ export async function exportToStore(
   // A registry gets compressed layers: with push both share one manifest, so that the digests agree.
   const packed = await packIntoStore(input, spec, spec.push ? 'gzip' : 'uncompressed', tools, signal);
   for (const name of names) await tools.store.names.set(name, packed.root.descriptor);
+  if (names.length === 0) await tools.store.names.keep(packed.root.descriptor);
   if (spec.push) await pushAll(packed, names, spec.byDigest, tools, signal);
   return receipt(packed, ...names);
 }

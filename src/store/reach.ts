@@ -22,7 +22,8 @@ export class Reached {
 
   static async from(store: Store, roots: Roots): Promise<Reached> {
     const reached = new Reached(store);
-    for (const { descriptor } of store.names.list()) await reached.#document(descriptor.digest);
+    for (const { descriptor } of [...store.names.list(), ...store.names.untagged()])
+      await reached.#document(descriptor.digest);
     if (roots.bases) {
       for (const [, value] of store.meta.entries('misc')) {
         for (const digest of digestsIn(value)) await reached.#document(digest);

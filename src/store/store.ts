@@ -67,6 +67,12 @@ export type MetaSpace =
   | 'stat' // device:inode -> content digest (cache/)
   | 'misc';
 
+/**
+ * Who gave a name: somebody here (`-t`, `tag`, `import`), the registry that it was pulled from, or a file that was loaded.
+ * A file may call its images anything, so what FROM means never follows from that.
+ */
+export type NameOrigin = 'here' | 'registry' | 'file';
+
 /** A name in the store and what it stands for. */
 export interface NamedImage {
   /** Full form: docker.io/library/app:latest. */
@@ -75,14 +81,29 @@ export interface NamedImage {
   readonly descriptor: Descriptor;
   /** When the name was set; RFC 3339. */
   readonly at: string;
+  readonly from: NameOrigin;
 }
+
+/** An image that is kept without a name, until it is pruned. */
+export type UntaggedImage = Pick<NamedImage, 'descriptor' | 'at'>;
 
 export interface Names {
   get(name: string): NamedImage | undefined;
-  /** Everything that `descriptor` reaches must be in the store, or its origin recorded, before. Also keeps index.json. */
-  set(name: string, descriptor: Descriptor): Promise<void>;
+  /**
+   * Everything that `descriptor` reaches must be in the store, or its origin recorded, before. Also keeps index.json.
+   * What the name stood for before, and no other name stands for, stays as an image without a name.
+   * @param from default `here`
+   */
+  set(name: string, descriptor: Descriptor, from?: NameOrigin): Promise<void>;
+  /** The image itself goes with the next garbage collection, unless another name stands for it or `keep` is called. */
   delete(name: string): Promise<boolean>;
   list(): readonly NamedImage[];
+  /** Keeps an image that no name stands for. */
+  keep(descriptor: Descriptor): Promise<void>;
+  /** Undoes {@link keep}. */
+  drop(digest: Digest): Promise<boolean>;
+  /** Images that are kept and that no name stands for. */
+  untagged(): readonly UntaggedImage[];
 }
 
 export interface Store {

@@ -200,6 +200,25 @@ function names(withStore: WithStore, open: (root: string) => Promise<Store>): vo
       assert.deepEqual(store.names.list(), []);
     }));
 
+  it('keeps an image without a name when its name goes to another one, until it is named or dropped', () =>
+    withStore(async store => {
+      const digests = () => store.names.untagged().map(image => image.descriptor.digest);
+      const other = { ...descriptor, digest: digestOf('n') };
+      await store.names.set(name, descriptor);
+      await store.names.set(name, other, 'file');
+      assert.deepEqual(digests(), [descriptor.digest]);
+      assert.equal(store.names.get(name)?.from, 'file');
+      await store.names.set('docker.io/library/old:1', descriptor);
+      assert.deepEqual(digests(), []);
+      await store.names.keep(other); // has a name
+      assert.deepEqual(digests(), []);
+      await store.names.delete('docker.io/library/old:1');
+      await store.names.keep(descriptor);
+      assert.deepEqual(digests(), [descriptor.digest]);
+      assert.equal(await store.names.drop(descriptor.digest), true);
+      assert.deepEqual(digests(), []);
+    }));
+
   it('finds everything again when it is opened anew', () =>
     withTempDir(async dir => {
       const root = join(dir, 'store');

@@ -38,6 +38,7 @@ export async function build(request: BuildRequest, tools: Tools): Promise<BuildR
   await using directories = await openNamedContexts(named, request, tools);
   const outline = makeOutline(dockerfile, {
     ...(request.target === undefined ? {} : { target: request.target }),
+    ...(request.keepUnused ? { keepUnused: true } : {}),
     buildArgs: request.buildArgs,
     platform: request.platform ?? hostPlatform(),
     platformRequested: request.platform !== undefined,

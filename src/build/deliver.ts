@@ -1,8 +1,9 @@
 // A finished image goes where the outputs say: by default into the local store under its names.
 import type { Writable } from 'node:stream';
+import { parseBoolean } from '../dockerfile/directives.ts';
 import { checkDestination } from '../export/destination.ts';
 import { exportImage } from '../export/export.ts';
-import type { FinishedImage } from '../export/finished-image.ts';
+import type { ExportInput, FinishedImage } from '../export/finished-image.ts';
 import { type OutputSpec, parseOutput } from '../export/output-spec.ts';
 import type { Push, Receipt } from '../export/tools.ts';
 import type { Descriptor } from '../image/descriptor.ts';
@@ -65,7 +66,7 @@ async function deliverTo(
   tools.emit({ kind: 'start', id, name, atMs: tools.now() });
   try {
     const receipt = await exportImage(
-      { kind: 'image', image },
+      inputOf(image, request),
       spec,
       {
         store: tools.store,
@@ -86,6 +87,12 @@ async function deliverTo(
     tools.emit({ kind: 'end', id, outcome: 'failed', error: (error as Error).message, atMs: tools.now() });
     throw error;
   }
+}
+
+/** The build arg BUILDKIT_MULTI_PLATFORM asks for an index also where one platform was built. */
+function inputOf(image: FinishedImage, { buildArgs }: BuildRequest): ExportInput {
+  if (!parseBoolean(buildArgs.get('BUILDKIT_MULTI_PLATFORM') ?? '')) return { kind: 'image', image };
+  return { kind: 'index', images: [image], names: image.names, annotations: {} };
 }
 
 function describe(spec: OutputSpec, image: FinishedImage): string {

@@ -15,6 +15,8 @@ export interface BuildRequest {
   readonly buildArgs: ReadonlyMap<string, string>;
   /** Stage name or index; absent: the last stage. */
   readonly target?: string;
+  /** Also stages that the target does not need are built. Default false. */
+  readonly keepUnused?: boolean;
   /** Absent: the machine's. */
   readonly platform?: Platform;
   readonly namedContexts: ReadonlyMap<string, string>;

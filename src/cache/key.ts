@@ -100,6 +100,7 @@ export function runKey(
     ...settings.extraHosts.map(([name, ip]) => ({ name: `host ${name}`, value: ip })),
     { name: 'security', value: step.security },
     ...step.devices.map(value => ({ name: 'device', value })),
+    ...optional('hostname', step.hostname),
     ...step.mounts.map(mount => ({ name: `mount ${mountTarget(mount)}`, value: mountValue(mount, inputs) })),
   ]);
 }

@@ -153,12 +153,22 @@ function explainGlued(problems: Diagnostic[], previous: ScannedInstruction | und
 /** Frontends whose language is the one read here, whatever registry they come from. */
 const OWN_FRONTEND = /(^|\/)docker\/dockerfile(-upstream)?([:@]|$)/;
 
-/** A frontend of another language would be run by the reference implementation; here it is not. */
 function checkSyntax({ syntax }: Directives): Diagnostic[] {
-  const image = syntax?.raw.split(' ')[0] ?? '';
-  if (syntax === undefined || OWN_FRONTEND.test(image)) return [];
+  if (syntax === undefined) return [];
+  const found = foreignFrontend(syntax.raw);
+  return found === undefined ? [] : [{ ...found, range: syntax.range }];
+}
+
+/**
+ * A frontend of another language would be run by the reference implementation; here it is not.
+ * @param syntax value of the directive, or of the build arg BUILDKIT_SYNTAX
+ * @returns the warning without a place, undefined for the frontend whose language this is
+ */
+export function foreignFrontend(syntax: string): Diagnostic | undefined {
+  const image = syntax.split(' ')[0] ?? '';
+  if (OWN_FRONTEND.test(image)) return undefined;
   const message = `the frontend ${quoted(image)} is not run: the file is read as an ordinary Dockerfile`;
-  return [{ severity: 'warning', rule: 'foreign-frontend', message, range: syntax.range }];
+  return { severity: 'warning', rule: 'foreign-frontend', message };
 }
 
 function nulCharacter(range: SourceRange): Diagnostic {

@@ -1,6 +1,7 @@
 // Scopes of ARG and ENV. A stage has one environment into which ARG and ENV both write, the later line wins, as
 // BuildKit does it: https://docs.docker.com/reference/dockerfile/#arg (whose text says that ENV always wins).
 
+import { parseBoolean } from '../dockerfile/directives.ts';
 import type { ArgInstruction, Dockerfile, StageInstruction } from '../dockerfile/instructions.ts';
 import { didYouMean, suggest } from '../dockerfile/suggest.ts';
 import { type Escape, expandWord } from '../dockerfile/words.ts';
@@ -178,7 +179,7 @@ export function unusedBuildArgs(
   });
   triggers.forEach(declare);
   const predefined = platformArgs(options, '');
-  const warnings: Diagnostic[] = [];
+  const warnings: Diagnostic[] = [...withoutEffect(options)];
   for (const name of options.buildArgs.keys()) {
     if (declared.has(name) || predefined.has(name) || isMagic(name)) continue;
     const hint = didYouMean(name, declared, true);
@@ -190,6 +191,13 @@ export function unusedBuildArgs(
     });
   }
   return warnings;
+}
+
+/** Build args that ask docker for something that is not done here. */
+function withoutEffect({ buildArgs }: PlanOptions): Diagnostic[] {
+  if (!parseBoolean(buildArgs.get('BUILDKIT_INLINE_CACHE') ?? '')) return [];
+  const message = 'BUILDKIT_INLINE_CACHE has no effect: no cache data is written into the image';
+  return [{ severity: 'warning', rule: 'no-effect', message }];
 }
 
 function isMagic(name: string): boolean {

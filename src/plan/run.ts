@@ -38,8 +38,17 @@ export function planRun(line: RunInstruction, state: StageState, context: StageC
     network,
     security,
     devices: line.devices.map(device => device.raw),
+    ...hostnameOf(context),
     createdBy: `RUN ${[...historyArgs(state.scope), ...argv].join(' ')} # buildkit`,
   };
+}
+
+/** @throws BuildError `usage` for a name that no machine can have */
+function hostnameOf({ args }: StageContext): { hostname?: string } {
+  const hostname = args.buildArgs.get('BUILDKIT_SANDBOX_HOSTNAME') ?? '';
+  if (hostname === '') return {};
+  if (/^[A-Za-z0-9][A-Za-z0-9._-]{0,62}$/.test(hostname)) return { hostname };
+  throw new BuildError('usage', `BUILDKIT_SANDBOX_HOSTNAME=${printable(hostname)} is not a host name`);
 }
 
 /**

@@ -125,6 +125,8 @@ export interface RunStep extends StepCommon {
   readonly security: 'sandbox' | 'insecure';
   /** `--device` of RUN, as written. */
   readonly devices: readonly string[];
+  /** From the build arg BUILDKIT_SANDBOX_HOSTNAME; absent: the sandbox's own. */
+  readonly hostname?: string;
 }
 
 /** One source of COPY or ADD. */

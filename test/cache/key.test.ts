@@ -142,6 +142,7 @@ describe('the key of a RUN', () => {
       keyOfRun({ user: 'app' }),
       keyOfRun({ security: 'insecure' }),
       keyOfRun({ devices: ['x'] }),
+      keyOfRun({ hostname: 'x' }),
       keyOfRun({ mounts: [bind] }, inputs),
       keyOfRun({ mounts: [bind] }, new Map([['/src', digestOf('2')]])),
       keyOfRun({ mounts: [{ ...bind, writable: true }] }, inputs),

@@ -268,6 +268,16 @@ describe('checks are switched', () => {
     const broken = new Map([['BUILDKIT_DOCKERFILE_CHECK', 'sikp=all']]);
     assert.throws(() => lint(bad, { buildArgs: broken }), { code: 'usage', hint: /skip/ });
   });
+  it('for a foreign frontend by the build argument that stands in for the directive', () => {
+    const text = '# syntax=example.com/a\nFROM scratch\n';
+    const syntax = (value: string) => lint(text, { buildArgs: new Map([['BUILDKIT_SYNTAX', value]]) });
+    assert.match(lint(text)[0] ?? '', /^1 foreign-frontend: the frontend "example\.com\/a" is not run/);
+    assert.match(
+      syntax('example.com/b').join(),
+      /^undefined foreign-frontend: the frontend "example\.com\/b"/,
+    );
+    assert.deepEqual(syntax('docker/dockerfile:1'), []);
+  });
   it('into errors that name the rules', () => {
     const dockerfile = parse(`# check=error=true\n${bad}`);
     const error = lintError(dockerfile, lintDockerfile(dockerfile));

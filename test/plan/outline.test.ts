@@ -206,10 +206,21 @@ describe('build arguments', () => {
       'HTTP_PROXY',
       'no_proxy',
       'TARGETARCH',
-      'BUILDKIT_INLINE_CACHE',
+      'BUILDKIT_BUILD_NAME',
       'SOURCE_DATE_EPOCH',
     ];
     assert.deepEqual(warningsFor(text, ...known), []);
+  });
+  it('that ask for an inline cache are told that there is none', () => {
+    const [warning] = warningsFor('FROM scratch', 'BUILDKIT_INLINE_CACHE');
+    assert.match(warning?.message ?? '', /^BUILDKIT_INLINE_CACHE has no effect/);
+  });
+  it('name the host of RUN, when a machine could be called so', () => {
+    const runWith = (name: string) =>
+      targetOf('FROM scratch\nRUN x', { buildArgs: new Map([['BUILDKIT_SANDBOX_HOSTNAME', name]]) }).steps[0];
+    const step = runWith('box-1');
+    assert.equal(step?.kind === 'run' && step.hostname, 'box-1');
+    assert.throws(() => runWith('a b'), { code: 'usage', message: /is not a host name/ });
   });
 });
 

@@ -5,6 +5,7 @@ import { runKey } from '../../cache/key.ts';
 import { BuildError } from '../../errors.ts';
 import type { LayerId } from '../../layer/layers.ts';
 import type { RunStep } from '../../plan/steps.ts';
+import { defaultHostname } from '../../sandbox/defaults.ts';
 import type { SandboxResult } from '../../sandbox/sandbox.ts';
 import { resolveUser } from '../../sandbox/users.ts';
 import { trimUpper } from '../../snapshot/trim.ts';
@@ -13,9 +14,6 @@ import { filesBelow } from './image-user.ts';
 import { mountInputs, openMounts } from './mounts.ts';
 import { OutputTail } from './output-tail.ts';
 import type { PreparedStep, StepScope } from './step.ts';
-
-/** Hostname inside RUN; scripts of Docker users have seen no other. */
-const hostname = 'buildkitsandbox';
 
 export async function prepareRun(step: RunStep, scope: StepScope): Promise<PreparedStep> {
   refuseForbidden(step, scope);
@@ -76,7 +74,7 @@ async function execute(step: RunStep, scope: StepScope): Promise<LayerId | null>
       uid: user.uid,
       gid: user.gid,
       groups: user.groups,
-      hostname,
+      hostname: step.hostname ?? defaultHostname,
       network: networkOf(step, scope),
       security: step.security,
       mounts: mounts.mounts,
@@ -108,7 +106,7 @@ async function keep(
 function environment(step: RunStep, home: string, extra: readonly string[]): string[] {
   const values = new Map([
     ['HOME', home],
-    ['HOSTNAME', hostname],
+    ['HOSTNAME', step.hostname ?? defaultHostname],
   ]);
   for (const entry of [...step.env, ...step.hiddenEnv, ...extra]) {
     const at = entry.indexOf('=');

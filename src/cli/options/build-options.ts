@@ -8,6 +8,7 @@ export interface BuildFlags {
   readonly buildArg: readonly string[];
   readonly buildContext: readonly string[];
   readonly target?: string;
+  readonly skipUnusedStages: string;
   readonly platform?: string;
   readonly cache: boolean;
   /** `--no-cache-filter`; commander takes "no-" for a negation. */
@@ -58,6 +59,11 @@ export function addBuildOptions(command: Command): Command {
       ),
     )
     .option('--target <stage>', 'stage to build, by name or index (default: the last one)')
+    .addOption(
+      new Option('--skip-unused-stages <bool>', 'false: build the stages that the target does not need, too')
+        .choices(['true', 'false'])
+        .default('true'),
+    )
     .option('--platform <os/arch[/variant]>', 'platform of the image (default: that of this machine)')
     .option('--no-cache', 'execute every step again')
     .addOption(repeated('--no-cache-filter <stages>', 'execute the steps of these stages again'))
@@ -103,6 +109,7 @@ export const buildDefaults: BuildFlags = {
   tag: [],
   buildArg: [],
   buildContext: [],
+  skipUnusedStages: 'true',
   cache: true,
   cacheFilter: [],
   output: [],

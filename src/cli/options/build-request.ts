@@ -27,6 +27,7 @@ export function makeBuildRequest(context: string, flags: BuildFlags, env: Env, c
     cwd,
     buildArgs: buildArgs(flags.buildArg, env),
     ...(flags.target === undefined ? {} : { target: flags.target }),
+    ...(flags.skipUnusedStages === 'false' ? { keepUnused: true } : {}),
     ...(platform ? { platform: parsePlatform(singlePlatform(platform)) } : {}),
     namedContexts: pairs(flags.buildContext, '--build-context'),
     tags,
@@ -81,6 +82,10 @@ function buildArgs(list: readonly string[], env: Env): Map<string, string> {
       throw usage(`--build-arg ${printable(item)} has no name`, 'write --build-arg NAME=value');
     const value = at < 0 ? env[name] : item.slice(at + 1);
     if (value !== undefined) args.set(name, value);
+  }
+  // Like docker buildx: an ARG of this name sees the environment's without being asked for.
+  if (env.SOURCE_DATE_EPOCH && !args.has('SOURCE_DATE_EPOCH')) {
+    args.set('SOURCE_DATE_EPOCH', env.SOURCE_DATE_EPOCH);
   }
   return args;
 }

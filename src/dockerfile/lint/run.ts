@@ -2,6 +2,7 @@
 import { BuildError, type Diagnostic } from '../../errors.ts';
 import { parseCheck } from '../directives.ts';
 import type { Directives, Dockerfile } from '../instructions.ts';
+import { foreignFrontend } from '../parse.ts';
 import type { Finding, Rule } from './rule.ts';
 import { rules } from './rules.ts';
 import { type LintContext, makeSubject } from './subject.ts';
@@ -20,8 +21,8 @@ export function lintDockerfile(dockerfile: Dockerfile, context: LintContext = {}
   const settings = settingsOf(dockerfile, context);
   if (settings?.skipAll) return [];
   const subject = makeSubject(dockerfile, context);
-  const found: Diagnostic[] = dockerfile.diagnostics.filter(
-    ({ severity, rule }) => severity === 'warning' && !ruleNames.has(rule) && !settings?.skip.includes(rule),
+  const found: Diagnostic[] = parserWarnings(dockerfile, context).filter(
+    ({ rule }) => !ruleNames.has(rule) && !settings?.skip.includes(rule),
   );
   for (const rule of rules) {
     if (!isOn(rule, settings)) continue;
@@ -48,6 +49,16 @@ export function lintError(
     hint: 'the check directive of the Dockerfile says error=true',
     diagnostics: findings.filter(finding => ruleNames.has(finding.rule)),
   });
+}
+
+/** The build arg BUILDKIT_SYNTAX stands in for the syntax directive, so it is the one that may be foreign. */
+function parserWarnings({ diagnostics }: Dockerfile, { buildArgs }: LintContext): readonly Diagnostic[] {
+  const warnings = diagnostics.filter(({ severity }) => severity === 'warning');
+  const syntax = buildArgs?.get('BUILDKIT_SYNTAX');
+  if (!syntax) return warnings;
+  const foreign = foreignFrontend(syntax);
+  const others = warnings.filter(({ rule }) => rule !== 'foreign-frontend');
+  return foreign === undefined ? others : [foreign, ...others];
 }
 
 const ruleNames: ReadonlySet<string> = new Set(rules.map(rule => rule.name));

@@ -113,7 +113,7 @@ function checkFunctions(name, lines) {
     let end = i + 1;
     while (
       end < lines.length &&
-      !(lines[end] === close || lines[end].startsWith(`${close};`) || lines[end].startsWith(`${close})`))
+      !(lines[end] === close || [';', ')', ','].some(after => lines[end].startsWith(close + after)))
     )
       end++;
     if (end < lines.length && end - i + 1 > maxFunctionLines) {

@@ -52,6 +52,7 @@ export function compilePattern(source: string): PathPattern | { readonly problem
   const negated = cleaned.startsWith('!');
   const text = negated ? cleaned.slice(1) : cleaned;
   if (text === '') return { problem: 'the pattern ! excludes nothing' };
+  if (text.includes('\0')) return { problem: 'no name holds a NUL character' };
   if (!isValidGlob(bytePath(text))) return { problem: 'syntax error in pattern' };
   try {
     return { text, negated, matches: matcher(text) };
@@ -99,13 +100,14 @@ function expressionTest(expression: string): (path: string) => boolean {
   return path => regex.test(runesOf(path).map(rune => (rune > 0x10ffff ? 0xfffd : rune)));
 }
 
-/** A cheap test that nearly every path fails: the plain text before the first and after the last special character. */
+/** A cheap test that nearly every path fails: the plain text at the start, at the end and the longest in between. */
 function literalEnds(bytes: string): (path: string) => boolean {
   if (/[|{}^$+()\\\]]/.test(bytes)) return () => true;
-  const first = bytes.search(/[*?[]/);
-  const head = bytes.slice(0, Math.max(first, 0));
-  const tail = /[^*?[\]/]*$/.exec(bytes)?.[0] ?? '';
-  return path => path.startsWith(head) && path.endsWith(tail);
+  const head = bytes.slice(0, Math.max(bytes.search(/[*?]/), 0));
+  const parts = bytes.split(/[*?/]+/);
+  const tail = parts.at(-1) ?? '';
+  const longest = parts.reduce((best, part) => (part.length > best.length ? part : best), '');
+  return path => path.endsWith(tail) && path.startsWith(head) && path.includes(longest);
 }
 
 interface Translation {

@@ -1,9 +1,7 @@
 // Dockerfiles and ignore files: small regular files, read whole.
 import { closeSync, constants, fstatSync, openSync, readFileSync } from 'node:fs';
 import { BuildError, errnoOf, messageOf, printable } from '../errors.ts';
-
-/** More is no Dockerfile. */
-const maxBytes = 2 * 1024 * 1024;
+import { maxTextBytes, tooLarge } from './find-files.ts';
 
 /**
  * @param name for messages
@@ -22,7 +20,7 @@ export function readTextFile(path: string, name: string): string {
     const stats = fstatSync(fd);
     if (!stats.isFile())
       throw new BuildError('context', `${printable(name)} is no regular file`, { facts: { path } });
-    if (stats.size > maxBytes) throw tooLarge(name);
+    if (stats.size > maxTextBytes) throw tooLarge(name);
     return readFileSync(fd).toString('utf8');
   } finally {
     closeSync(fd);
@@ -37,11 +35,7 @@ export async function readStdin(stdin: AsyncIterable<Uint8Array> | undefined): P
   for await (const part of stdin) {
     parts.push(part);
     size += part.length;
-    if (size > maxBytes) throw tooLarge('the Dockerfile on standard input');
+    if (size > maxTextBytes) throw tooLarge('the Dockerfile on standard input');
   }
   return Buffer.concat(parts).toString('utf8');
-}
-
-function tooLarge(name: string): BuildError {
-  return new BuildError('context', `${printable(name)} is larger than 2 MiB`);
 }

@@ -107,6 +107,10 @@ describe('names that are no UTF-8', () => {
   });
 });
 
+describe('a NUL in a pattern', () => {
+  test('is refused', () => assert.throws(() => rules('a\0b'), { code: 'context', message: /NUL/ }));
+});
+
 describe('exclude patterns', () => {
   test('follow the same rules without a file', () => {
     const excludes = compileExcludes(['*.txt', '!keep.txt', ' sub/ ']);

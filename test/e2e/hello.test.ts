@@ -173,18 +173,16 @@ test('a failed build leaves no output file and an earlier one untouched', async 
   assert.deepEqual(readdirSync(slipway.dir).sort(), ['bad', 'store', 'x.tar']);
 });
 
-test('an ordinary user builds from scratch without any privilege', {
-  skip: process.getuid?.() !== 0 && 'this is an ordinary user',
-}, async () => {
+test('an ordinary user builds from scratch without any privilege', async () => {
   using slipway = program();
   const store = join(slipway.dir, 'user-store');
   mkdirSync(store, { mode: 0o700 });
-  await must(['chown', '65534:65534', store]);
+  const isRoot = process.getuid?.() === 0;
+  if (isRoot) await must(['chown', '65534:65534', store]);
   chmodSync(slipway.dir, 0o777);
   const dest = join(slipway.dir, 'user.tar');
   const ended = await slipway.run(['build', '-t', 'h', '-o', `type=docker,dest=${dest}`, hello], {
-    uid: 65534,
-    gid: 65534,
+    ...(isRoot ? { uid: 65534, gid: 65534 } : {}),
     env: { SLIPWAY_ROOT: store, HOME: slipway.dir },
   });
   assert.equal(ended.status, 0, ended.stderr);

@@ -72,18 +72,15 @@ export async function openTools(session: Session, command: Command, options: Wir
       return chooseSandbox({ isolation, memory: join(store.root, 'sandbox.json'), signal: session.signal });
     }),
     snapshots: once(async () => {
-      const [{ enterMountNamespace }, { overlayDriver }] = await Promise.all([
-        import('../host/namespace.ts'),
-        import('../snapshot/overlay.ts'),
-      ]);
-      enterMountNamespace();
-      return overlayDriver();
+      const { chooseSnapshots } = await import('../snapshot/probe.ts');
+      return (await chooseSnapshots(store.tmp)).driver;
     }),
     contextHelpers: {
       stdin: process.stdin,
       statIndex: scope => openStatIndex(store.meta, scope),
       hashContents: contents => sharedPool().run({ kind: 'hash', contents }),
       download: network.download,
+      gitEnv: session.env,
     },
     download: network.download,
     emit: options.emit,

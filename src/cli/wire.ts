@@ -18,6 +18,7 @@ import type { Isolation } from '../sandbox/probe.ts';
 import { defaultStoreRoot, openStore } from '../store/open.ts';
 import type { BlobSource, Store } from '../store/store.ts';
 import { formatSize } from './format.ts';
+import type { GivenRegistryOptions } from './options/registry-options.ts';
 import type { Session } from './session.ts';
 
 export interface OpenedStore extends Store {
@@ -32,10 +33,18 @@ export async function openStoreFor(session: Session, command: Command): Promise<
   return Object.assign(store, { [Symbol.asyncDispose]: () => store.close() });
 }
 
-/** Registries as this user's files configure them. */
-export async function openRegistriesFor(session: Session): Promise<Registries> {
+/** Registries as this user's files configure them. @param given by flags (options/registry-options.ts) */
+export async function openRegistriesFor(
+  session: Session,
+  given: GivenRegistryOptions = {},
+): Promise<Registries> {
   const { openRegistries } = await import('../registry/registry.ts');
-  return openRegistries({ env: session.env, home: session.env.HOME || homedir() });
+  return openRegistries({ ...given, ...placesFor(session) });
+}
+
+/** Where this user's credentials and configuration are. */
+export function placesFor(session: Session): { env: Session['env']; home: string } {
+  return { env: session.env, home: session.env.HOME || homedir() };
 }
 
 export interface Wired {
@@ -47,11 +56,12 @@ export interface Wired {
 export interface WireOptions {
   readonly emit: Emit;
   readonly isolation: string;
+  readonly registries?: GivenRegistryOptions;
 }
 
 export async function openTools(session: Session, command: Command, options: WireOptions): Promise<Wired> {
   const store = await openStoreFor(session, command);
-  const network = lazyNetwork(session, store, options.emit);
+  const network = lazyNetwork(session, store, options);
   const layers = openLayers(store, network.source);
   const tools: Tools = {
     store,
@@ -107,7 +117,7 @@ export async function openTools(session: Session, command: Command, options: Wir
 function lazyNetwork(
   session: Session,
   store: Store,
-  emit: Emit,
+  { emit, registries: given }: WireOptions,
 ): { registries(): Promise<Registries>; source: BlobSource; download: Download; close(): Promise<void> } {
   const web = once(async () => {
     const [{ openHttp }, { makeDownload }] = await Promise.all([
@@ -121,7 +131,7 @@ function lazyNetwork(
   const closers: (() => Promise<void>)[] = [];
   let opened: Promise<Registries> | undefined;
   const registries = () => {
-    opened ??= openRegistriesFor(session);
+    opened ??= openRegistriesFor(session, given);
     return opened;
   };
   const source = once(async () => {

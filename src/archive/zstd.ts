@@ -107,7 +107,7 @@ async function* unzstdWithFzstd(
   for await (const chunk of source) {
     for (let at = 0; at < chunk.length; at += pieceBytes) {
       // A copy: fzstd holds on to its input, and the source may use its buffer again.
-      frames.push(chunk.slice(at, at + pieceBytes), decode);
+      frames.push(Buffer.from(chunk.subarray(at, at + pieceBytes)), decode);
       for (const piece of output) yield piece;
       output = [];
     }

@@ -1,15 +1,18 @@
 // The command line: commands and their flags, as docker names them. What a command does is imported when it runs.
 import { Command, type CommanderError } from 'commander';
 import { defineBuild } from './commands/build.ts';
+import { defineCache } from './commands/cache.ts';
 import { defineImages } from './commands/images.ts';
 import { defineInfo } from './commands/info.ts';
 import { defineLint } from './commands/lint.ts';
+import { defineLogin } from './commands/login.ts';
+import { defineLogs } from './commands/logs.ts';
 import { definePull } from './commands/pull.ts';
 import { definePush } from './commands/push.ts';
 import { type Session, UsageShown } from './session.ts';
 import { version } from './version.ts';
 
-const commands = [defineBuild, defineImages, definePull, definePush, defineLint, defineInfo];
+const commands = [defineBuild, defineImages, definePull, definePush, defineLogin, defineLint, defineInfo];
 
 /** @throws UsageShown after help or a usage error, whatever the command throws otherwise */
 export function makeProgram(session: Session): Command {

@@ -9,6 +9,8 @@ export interface CertPlaces {
   readonly home: string;
   readonly etc: string;
   readonly env: Environment;
+  /** The only directory that is read, for every host. */
+  readonly certDir?: string;
 }
 
 /**
@@ -16,7 +18,8 @@ export interface CertPlaces {
  * @param host `name:port`, or the name alone for the default port
  * @throws BuildError `usage` when a certificate lacks its key, `network` when a file cannot be read
  */
-export function readCerts(host: string, { home, etc, env }: CertPlaces): TlsSettings {
+export function readCerts(host: string, { home, etc, env, certDir }: CertPlaces): TlsSettings {
+  if (certDir !== undefined) return readDirectory(certDir);
   if (!/^[A-Za-z0-9._:[\]-]+$/.test(host) || host.startsWith('.')) return {};
   const config = env.XDG_CONFIG_HOME || join(home, '.config');
   const roots = [

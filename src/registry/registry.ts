@@ -29,6 +29,8 @@ export interface RegistriesOptions {
   readonly insecureHosts?: readonly string[];
   /** `--authfile`: the only file with credentials that is read. */
   readonly authFile?: string;
+  /** `--cert-dir`: certificates for every host, instead of those in certs.d. */
+  readonly certDir?: string;
   /** `--creds`: used instead of what is configured, for `host` (as users write it) or else for every registry, mirrors included. */
   readonly login?: { readonly username: string; readonly password: string; readonly host?: string };
   /** `registry=realm` pairs of hosts; beside SLIPWAY_TRUSTED_REALMS (separated by commas). */
@@ -119,6 +121,7 @@ class ConfiguredRegistries implements Registries {
       insecure = false,
       insecureHosts = [],
       trustedRealms = [],
+      certDir,
     } = this.#options;
     const fromEnv = (env.SLIPWAY_TRUSTED_REALMS ?? '').split(',').map(pair => pair.trim());
     const isInsecure = (host: string) =>
@@ -134,7 +137,7 @@ class ConfiguredRegistries implements Registries {
           ...place,
           insecure: place.insecure || insecure || insecureHosts.includes(place.domain),
         })),
-      tls: host => readCerts(host, { home, etc, env }),
+      tls: host => readCerts(host, { home, etc, env, ...(certDir === undefined ? {} : { certDir }) }),
       isInsecure,
     });
   }

@@ -8,7 +8,9 @@ import type { Delivery } from '../../build/deliver.ts';
 import type { BuildRequest } from '../../build/request.ts';
 import { BuildError } from '../../errors.ts';
 import type { Emit } from '../../events.ts';
+import { parseReference } from '../../image/reference.ts';
 import { addBuildOptions, type BuildFlags } from '../options/build-options.ts';
+import { type GivenRegistryOptions, registryOptions, requireAuthFile } from '../options/registry-options.ts';
 import type { ProgressMode } from '../progress/progress.ts';
 import type { Session } from '../session.ts';
 
@@ -23,7 +25,13 @@ export function defineBuild(program: Command, session: Session): void {
     const request = makeBuildRequest(context, flags, session.env, session.cwd);
     if (flags.check || (flags.call && flags.call !== 'build')) {
       const { callBuild } = await import('./call.ts');
-      await callBuild(request, flags.check ? 'check' : (flags.call ?? 'check'), session, command);
+      await callBuild(
+        request,
+        flags.check ? 'check' : (flags.call ?? 'check'),
+        session,
+        command,
+        registriesOf(request, flags, session),
+      );
       return;
     }
     await runBuild(request, flags, session, command);
@@ -80,13 +88,22 @@ async function buildAndDeliver(
   ]);
   const stdout = { stdout: process.stdout, stdoutIsTerminal: process.stdout.isTTY === true };
   await checkDestinations(request, stdout);
-  await using wired = await openTools(session, command, { emit, isolation: flags.isolation });
+  const registries = registriesOf(request, flags, session);
+  await using wired = await openTools(session, command, { emit, isolation: flags.isolation, registries });
   const result = await build(request, wired.tools);
   const delivery = await deliver(result.image, request, wired.tools, {
     push: wired.push,
     ...stdout,
   });
   return { result, delivery };
+}
+
+/** `--creds` is for the registry that the image's names are in. */
+function registriesOf(request: BuildRequest, flags: BuildFlags, session: Session): GivenRegistryOptions {
+  requireAuthFile(flags, session.cwd);
+  const named = request.outputs.flatMap(spec => ('names' in spec ? (spec.names ?? []) : []));
+  const hosts = [...request.tags, ...named.map(parseReference)].map(reference => reference.domain);
+  return registryOptions(flags, hosts, session.cwd);
 }
 
 async function report(

@@ -5,6 +5,7 @@ import { BuildError, printable } from '../../errors.ts';
 import type { ImageConfig } from '../../image/config.ts';
 import type { Outline } from '../../plan/outline.ts';
 import { inspectDockerfile } from '../inspect-dockerfile.ts';
+import type { GivenRegistryOptions } from '../options/registry-options.ts';
 import type { Session } from '../session.ts';
 
 const methods = ['check', 'outline', 'targets'];
@@ -15,6 +16,7 @@ export async function callBuild(
   call: string,
   session: Session,
   command: Command,
+  registries: GivenRegistryOptions,
 ): Promise<void> {
   const [method = '', ...options] = call.split(',');
   const format = options.find(option => option.startsWith('format='))?.slice('format='.length) ?? 'text';
@@ -39,7 +41,10 @@ export async function callBuild(
     show(listTargets(dockerfile), formatTargets);
     return;
   }
-  show(describeOutline(outline, await baseConfigs(outline, request, session, command)), formatOutline);
+  show(
+    describeOutline(outline, await baseConfigs(outline, request, session, command, registries)),
+    formatOutline,
+  );
 }
 
 /** What the images in reach say: their ONBUILD triggers are part of the outline. */
@@ -48,12 +53,13 @@ async function baseConfigs(
   request: BuildRequest,
   session: Session,
   command: Command,
+  registries: GivenRegistryOptions,
 ): Promise<ReadonlyMap<string, ImageConfig>> {
   if (outline.bases.length === 0) return new Map();
   const [{ openTools }, { findAllBases }] = await Promise.all([
     import('../wire.ts'),
     import('../../build/bases.ts'),
   ]);
-  await using wired = await openTools(session, command, { emit: () => {}, isolation: 'auto' });
+  await using wired = await openTools(session, command, { emit: () => {}, isolation: 'auto', registries });
   return (await findAllBases(outline, request, wired.tools)).configs;
 }

@@ -1,8 +1,9 @@
 // Flags of `slipway build`, named as docker build names them.
 import { type Command, Option } from 'commander';
 import { progressModes } from '../progress/progress.ts';
+import { addRegistryOptions, type RegistryFlags } from './registry-options.ts';
 
-export interface BuildFlags {
+export interface BuildFlags extends RegistryFlags {
   readonly tag: readonly string[];
   readonly file?: string;
   readonly buildArg: readonly string[];
@@ -13,6 +14,9 @@ export interface BuildFlags {
   readonly cache: boolean;
   /** `--no-cache-filter`; commander takes "no-" for a negation. */
   readonly cacheFilter: readonly string[];
+  readonly cacheTtl?: string;
+  readonly explain?: boolean;
+  readonly offline?: boolean;
   readonly pull?: boolean | string;
   readonly squash?: boolean;
   readonly output: readonly string[];
@@ -43,6 +47,10 @@ function repeated(flags: string, description: string): Option {
 }
 
 export function addBuildOptions(command: Command): Command {
+  return addRegistryOptions(addOwnOptions(command));
+}
+
+function addOwnOptions(command: Command): Command {
   return command
     .addOption(repeated('-t, --tag <name>', 'name of the image, [host/]name[:tag]; may be repeated'))
     .option('-f, --file <path>', 'Dockerfile, "-" for stdin (default: Dockerfile in the context)')
@@ -67,6 +75,9 @@ export function addBuildOptions(command: Command): Command {
     .option('--platform <os/arch[/variant]>', 'platform of the image (default: that of this machine)')
     .option('--no-cache', 'execute every step again')
     .addOption(repeated('--no-cache-filter <stages>', 'execute the steps of these stages again'))
+    .option('--cache-ttl <duration>', 'take no result that is older, such as 24h (default: any age)')
+    .option('--explain', 'say of every executed step why it was not cached')
+    .option('--offline', 'ask no server for anything; what is missing is an error')
     .option('--pull [policy]', 'look base images up again: true (always), missing, never')
     .option('--squash', 'put everything this build adds into one layer on top of the base')
     .addOption(

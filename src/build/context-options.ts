@@ -1,5 +1,6 @@
 // How contexts are opened for a build.
 import type { ContextOptions } from '../context/open.ts';
+import { parseBoolean } from '../dockerfile/directives.ts';
 import type { BuildRequest } from './request.ts';
 import type { Tools } from './tools.ts';
 
@@ -12,6 +13,10 @@ export function contextOptions(request: BuildRequest, tools: Tools): ContextOpti
       return tools.store.tmp;
     },
     signal: tools.signal,
+    secrets: request.secrets,
+    ...(parseBoolean(request.buildArgs.get('BUILDKIT_CONTEXT_KEEP_GIT_DIR') ?? '')
+      ? { keepGitDir: true }
+      : {}),
     ...tools.contextHelpers,
   };
 }

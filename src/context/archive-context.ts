@@ -4,6 +4,7 @@ import { join } from 'node:path';
 import { decompress, detectCompression } from '../archive/compression.ts';
 import { BuildError, printable } from '../errors.ts';
 import { archiveTree } from './archive-tree.ts';
+import { authorizeHttp } from './authorize.ts';
 import type { ContextOptions, Fetched } from './context.ts';
 import { maxTextBytes, tooLarge } from './find-files.ts';
 import { peek, spoolTar } from './spool-tar.ts';
@@ -27,7 +28,8 @@ export async function openBody(
   const { download, signal } = options;
   if (!download) throw new BuildError('unsupported', `${printable(url)} cannot be downloaded here`);
   const to = join(dir, 'body');
-  await download({ url, to, signal });
+  const authorize = options.secrets ? { authorize: authorizeHttp(options.secrets) } : {};
+  await download({ url, to, signal, ...authorize });
   return openArchive(
     createReadStream(to, { highWaterMark: 1024 * 1024 }),
     printable(url),

@@ -1,6 +1,6 @@
 // Credentials for downloads and git repositories, out of the secrets of a build, under the names that BuildKit gives
-// them: https://docs.docker.com/build/building/secrets/#git-authentication-for-remote-contexts. A secret belongs to one host (or, for
-// git, to all of them when its name has none) and leaves this machine encrypted only.
+// them: https://docs.docker.com/build/building/secrets/#git-authentication-for-remote-contexts. A secret belongs to one
+// host (or, for git, to all of them when its name has none) and leaves this machine encrypted only.
 import { BuildError, printable } from '../errors.ts';
 import { isLoopbackHost } from '../host/address.ts';
 
@@ -37,22 +37,23 @@ export function authorizeGit(secrets: Secrets): Authorize {
       const header = textOf(secrets, `GIT_AUTH_HEADER${suffix}`);
       if (header !== undefined) return header;
       const token = textOf(secrets, `GIT_AUTH_TOKEN${suffix}`);
-      if (token !== undefined)
-        return `Basic ${Buffer.from(`x-access-token:${token}`).toString('base64')}`;
+      if (token !== undefined) return `Basic ${Buffer.from(`x-access-token:${token}`).toString('base64')}`;
     }
     return undefined;
   };
 }
 
 function isConfidential(url: URL): boolean {
-  return url.protocol === 'https:' || (url.protocol === 'http:' && isLoopbackHost(url.hostname));
+  return url.protocol === 'https:' || (url.protocol === 'http:' && isLoopbackHost(url.host));
 }
 
 /** Without the line end that a file has. */
 function textOf(secrets: Secrets, id: string): string | undefined {
   const bytes = secrets.get(id);
   if (bytes === undefined) return undefined;
-  const text = Buffer.from(bytes).toString('latin1').replace(/\r?\n$/, '');
+  const text = Buffer.from(bytes)
+    .toString('latin1')
+    .replace(/\r?\n$/, '');
   if (/^[\x20-\x7e\x80-\xff]+$/.test(text)) return text;
   throw new BuildError('usage', `the secret ${printable(id)} cannot be sent as a header`, {
     hint: 'it is one line of text',

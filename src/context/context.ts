@@ -1,6 +1,7 @@
 // What opening a context takes and gives; open.ts does it.
 import type { SourceFile } from '../errors.ts';
 import type { FileTree } from '../tree/file-tree.ts';
+import type { Secrets } from './authorize.ts';
 import type { HashContents, StatIndex } from './dir.ts';
 import type { Download } from './download.ts';
 import type { IgnoreRules } from './ignore.ts';
@@ -32,6 +33,10 @@ export interface ContextOptions extends ContextHelpers {
   readonly tmp: string;
   /** Whether an ignore file in an archive, git or http context counts (docker build does not look at it). Default true. */
   readonly ignoreInRemote?: boolean;
+  /** Keeps `.git` of a git context. Default: what its URL says. */
+  readonly keepGitDir?: boolean;
+  /** Where credentials for remote contexts are (authorize.ts). Default none. */
+  readonly secrets?: Secrets;
   readonly signal: AbortSignal;
 }
 

@@ -8,11 +8,14 @@ import type { Http, HttpResponse } from '../host/http.ts';
 import { shownUrl } from '../host/http-error.ts';
 import { defaultRetry, parseRetryAfter, type RetryPolicy, retrying } from '../host/retry.ts';
 import { type Digest, digestFromHash } from '../image/digest.ts';
+import type { Authorize } from './authorize.ts';
 
 export interface DownloadRequest {
   readonly url: string;
   /** Host path of the file to write; it is created, and removed again on failure. */
   readonly to: string;
+  /** Asked for every address on the way; a user and password in the URL come first. */
+  readonly authorize?: Authorize;
   /** More is refused; default 64 GiB. */
   readonly maxBytes?: number;
   readonly signal: AbortSignal;
@@ -55,7 +58,7 @@ function parseUrl(text: string): URL {
 }
 
 async function attempt(http: Http, url: URL, request: DownloadRequest): Promise<Downloaded> {
-  const response = await follow(http, url, request.signal);
+  const response = await follow(http, url, request);
   const { size, digest } = await writeBody(response, url, request);
   const name = nameIn(response.header('content-disposition'));
   const modified = Date.parse(response.header('last-modified') ?? '');
@@ -70,7 +73,7 @@ async function attempt(http: Http, url: URL, request: DownloadRequest): Promise<
 }
 
 /** Credentials in the URL are sent to its host only. */
-async function follow(http: Http, first: URL, signal: AbortSignal): Promise<HttpResponse> {
+async function follow(http: Http, first: URL, request: DownloadRequest): Promise<HttpResponse> {
   let url = first;
   for (let hops = 0; hops <= maxRedirects; hops++) {
     const bare = new URL(url);
@@ -80,10 +83,10 @@ async function follow(http: Http, first: URL, signal: AbortSignal): Promise<Http
     const response = await http.send({
       method: 'GET',
       url: bare,
-      headers: { 'accept-encoding': 'identity', ...authorization(url) },
+      headers: { 'accept-encoding': 'identity', ...authorization(url, request.authorize) },
       // A link-local address is a machine's own metadata service; nobody is led there by an answer.
       ...(hops > 0 ? { refuse: ['link-local' as const] } : {}),
-      signal,
+      signal: request.signal,
     });
     if (!redirects.has(response.status)) return accept(response, first);
     response.body.destroy();
@@ -92,8 +95,11 @@ async function follow(http: Http, first: URL, signal: AbortSignal): Promise<Http
   throw new BuildError('network', `${shownUrl(first)} redirects more than ${maxRedirects} times`);
 }
 
-function authorization(url: URL): Record<string, string> {
-  if (url.username === '' && url.password === '') return {};
+function authorization(url: URL, authorize: Authorize | undefined): Record<string, string> {
+  if (url.username === '' && url.password === '') {
+    const known = authorize?.(url);
+    return known === undefined ? {} : { authorization: known };
+  }
   const pair = `${decodeURIComponent(url.username)}:${decodeURIComponent(url.password)}`;
   return { authorization: `Basic ${Buffer.from(pair).toString('base64')}` };
 }
@@ -116,7 +122,9 @@ function accept(response: HttpResponse, url: URL): HttpResponse {
   const retryable = status === 408 || status === 429 || status >= 500;
   const code =
     status === 404 || status === 410 ? 'not-found' : status === 401 || status === 403 ? 'auth' : 'network';
+  const hint = `pass a credential: --secret id=HTTP_AUTH_TOKEN_${url.host},env=NAME`;
   throw new BuildError(code, `${shownUrl(url)} answered with status ${status}`, {
+    ...(status === 401 ? { hint } : {}),
     facts: { status, retryable, retryAfterMs },
   });
 }

@@ -7,6 +7,7 @@ import { BuildError, printable } from '../errors.ts';
 import { askProgram } from '../host/process.ts';
 import { removeTree } from '../host/temp.ts';
 import { bytePath } from '../tree/entry.ts';
+import type { Authorize } from './authorize.ts';
 import { type DirectoryOptions, openDirectory } from './dir.ts';
 import { type GitSource, isCommitId, isRefName } from './git-url.ts';
 
@@ -15,6 +16,8 @@ export interface GitOptions {
   readonly dir: string;
   /** Proxies, SSH_AUTH_SOCK and certificates are taken from here, nothing else. */
   readonly env: Readonly<Record<string, string | undefined>>;
+  /** For the repository's host, and for submodules on it. */
+  readonly authorize?: Authorize;
   /** Keeps `.git`. Default: what the source says, else false. */
   readonly keepGitDir?: boolean;
   readonly signal: AbortSignal;
@@ -218,7 +221,7 @@ class Repository {
 function environment(remote: string, options: GitOptions): Record<string, string> {
   const home = join(options.dir, 'home');
   mkdirSync(home, { mode: 0o700 });
-  const config = Object.entries({ ...settings, 'remote.origin.url': remote });
+  const config = Object.entries({ ...settings, 'remote.origin.url': remote, ...credential(remote, options) });
   return {
     PATH: process.env.PATH ?? '/usr/local/bin:/usr/bin:/bin',
     ...Object.fromEntries(
@@ -244,6 +247,14 @@ function environment(remote: string, options: GitOptions): Record<string, string
       ]),
     ),
   };
+}
+
+/** A header that git adds for addresses of this host alone. */
+function credential(remote: string, { authorize }: GitOptions): Record<string, string> {
+  if (!/^https?:/.test(remote) || !URL.canParse(remote)) return {};
+  const url = new URL(remote);
+  const header = url.username === '' ? authorize?.(url) : undefined;
+  return header === undefined ? {} : { [`http.${url.origin}/.extraHeader`]: `Authorization: ${header}` };
 }
 
 /** What git said, without credentials. */

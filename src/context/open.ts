@@ -6,6 +6,7 @@ import { BuildError, errnoOf, messageOf, printable, type SourceFile } from '../e
 import { makeTempDir } from '../host/temp.ts';
 import type { FileTree } from '../tree/file-tree.ts';
 import { openArchive, openBody, openStdin } from './archive-context.ts';
+import { authorizeGit } from './authorize.ts';
 import type { ContextOptions, Fetched, OpenedContext } from './context.ts';
 import { openDirectory } from './dir.ts';
 import { findDockerfile, findIgnoreRules, noRules, readText } from './find-files.ts';
@@ -66,7 +67,13 @@ async function fetchContext(
   }
   const git = local ? undefined : parseGitUrl(spec);
   if (git) {
-    const checkout = await fetchGit(git, { dir, env: options.gitEnv ?? {}, signal: options.signal });
+    const checkout = await fetchGit(git, {
+      dir,
+      env: options.gitEnv ?? {},
+      signal: options.signal,
+      ...(options.keepGitDir === undefined ? {} : { keepGitDir: options.keepGitDir }),
+      ...(options.secrets ? { authorize: authorizeGit(options.secrets) } : {}),
+    });
     const hash = options.hashContents ? { hashContents: options.hashContents } : {};
     return {
       tree: openDirectory(checkout.root, { description, ...hash, ...checkout.look }),

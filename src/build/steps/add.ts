@@ -2,6 +2,7 @@
 // archives that are unpacked.
 import { createHash } from 'node:crypto';
 import { join } from 'node:path';
+import { authorizeGit, authorizeHttp, type Secrets } from '../../context/authorize.ts';
 import { readContent } from '../../context/content.ts';
 import { openDirectory } from '../../context/dir.ts';
 import { safeName } from '../../context/download.ts';
@@ -28,6 +29,11 @@ export interface FetchScope {
     readonly contextHelpers: ContextHelpers;
     readonly store: { readonly tmp: string };
   };
+  /** What the user lends to this build. Default nothing. */
+  readonly request?: {
+    readonly secrets: Secrets;
+    readonly sshSockets: ReadonlyMap<string, string>;
+  };
   readonly signal: AbortSignal;
 }
 
@@ -52,7 +58,8 @@ async function fetchUrl(
   const { download } = scope.tools.contextHelpers;
   if (!download) throw new BuildError('unsupported', `${printable(item.url)} cannot be downloaded here`);
   const to = join(scope.tools.store.tmp, temporaryName('add-'));
-  const got = await download({ url: item.url, to, signal: scope.signal });
+  const authorize = authorizeHttp(scope.request?.secrets ?? new Map());
+  const got = await download({ url: item.url, to, signal: scope.signal, authorize });
   const content: ContentSource = { kind: 'range', file: to, offset: 0, size: got.size };
   if (step.checksum !== undefined) {
     const found = await checksumLike(step.checksum, content, got.digest);
@@ -121,7 +128,14 @@ async function fetchRepository(
   makePrivateDir(dir);
   const { gitEnv = {}, hashContents } = scope.tools.contextHelpers;
   const keepGitDir = step.keepGitDir || (source.keepGitDir ?? false);
-  const checkout = await fetchGit(source, { dir, env: gitEnv, keepGitDir, signal: scope.signal });
+  const checkout = await fetchGit(source, {
+    dir,
+    // A Dockerfile reaches the user's keys only when --ssh lends them.
+    env: { ...gitEnv, SSH_AUTH_SOCK: scope.request?.sshSockets.get('default') },
+    keepGitDir,
+    authorize: authorizeGit(scope.request?.secrets ?? new Map()),
+    signal: scope.signal,
+  });
   const tree = openDirectory(checkout.root, {
     description: printable(item.url),
     ...checkout.look,

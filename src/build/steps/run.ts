@@ -87,7 +87,8 @@ async function execute(step: RunStep, scope: StepScope): Promise<LayerId | null>
   } finally {
     await snapshot.close();
   }
-  return keep(ingest, lowers, scope);
+  // Awaited here: the tree must be kept before what is left of it is disposed of.
+  return await keep(ingest, lowers, scope);
 }
 
 async function keep(

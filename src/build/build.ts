@@ -1,4 +1,5 @@
 // The story of one build, top to bottom (src/README.md has the drawing).
+import type { BuiltProject } from '../cache/history.ts';
 import { openContext } from '../context/open.ts';
 import { parseDockerfile } from '../dockerfile/parse.ts';
 import { BuildError, type Diagnostic } from '../errors.ts';
@@ -11,6 +12,7 @@ import { assemble } from './assemble.ts';
 import { findAllBases } from './bases.ts';
 import { checkDockerfile } from './check.ts';
 import { contextOptions } from './context-options.ts';
+import { Journal } from './journal.ts';
 import { namedContextsOf, openNamedContexts } from './named-contexts.ts';
 import type { BuildRequest } from './request.ts';
 import { runGraph } from './scheduler.ts';
@@ -30,7 +32,8 @@ export interface BuildResult {
  * Builds one platform of a Dockerfile up to the finished image; exporting it is the caller's (build/deliver.ts).
  * @throws BuildError with the code of whatever went wrong; the store is usable afterwards
  */
-export async function build(request: BuildRequest, tools: Tools): Promise<BuildResult> {
+export async function build(request: BuildRequest, given: Tools): Promise<BuildResult> {
+  const { tools, warnings } = keepWarnings(given);
   await using context = await openContext(request.context, contextOptions(request, tools));
   const dockerfile = parseDockerfile(context.dockerfile);
   refuseErrors(dockerfile.diagnostics);
@@ -65,10 +68,20 @@ export async function build(request: BuildRequest, tools: Tools): Promise<BuildR
   const all = [...results.values()];
   return {
     image,
-    warnings: findings,
+    warnings,
     cachedSteps: all.reduce((sum, stage) => sum + stage.cachedSteps, 0),
     totalSteps: all.reduce((sum, stage) => sum + stage.totalSteps, 0),
   };
+}
+
+/** Tools that note what they are warned about: some of it is found while steps are carried out. */
+function keepWarnings(tools: Tools): { readonly tools: Tools; readonly warnings: readonly Diagnostic[] } {
+  const warnings: Diagnostic[] = [];
+  const emit: Tools['emit'] = event => {
+    if (event.kind === 'warning') warnings.push(event.diagnostic);
+    tools.emit(event);
+  };
+  return { tools: { ...tools, emit }, warnings };
 }
 
 async function execute(
@@ -78,21 +91,27 @@ async function execute(
   request: BuildRequest,
   tools: Tools,
 ): Promise<Map<number, StageResult>> {
+  const journal = new Journal(request, tools);
   const context = {
     request,
     tools,
+    journal,
     sources: new Sources(tools, contexts, bases),
     stages: graph.stages,
     running: new Map(),
   };
+  let outcome: BuiltProject['outcome'] = 'failed';
   try {
-    return await runGraph<number, StageResult>(
+    const results = await runGraph<number, StageResult>(
       graph.stages.map(stage => stage.index),
       (index, schedule) => runStage(stageOf(graph, index), context, schedule),
       tools.parallelism,
       tools.signal,
     );
+    outcome = 'done';
+    return results;
   } finally {
+    journal.save(tools.signal.aborted ? 'interrupted' : outcome);
     // Finished steps are kept also when a later one failed.
     await tools.store.meta.flush();
   }

@@ -30,6 +30,12 @@ export interface BuildRequest {
   readonly noCache: boolean;
   /** Stages (names) whose steps are not taken from the cache. */
   readonly noCacheFilter: readonly string[];
+  /** Results that are older are not taken, in milliseconds. Absent: none is too old. */
+  readonly cacheTtlMs?: number;
+  /** Say of every executed step why it was not cached. Default false. */
+  readonly explain?: boolean;
+  /** Nothing is asked of any server: what is missing is an error. Default false. */
+  readonly offline?: boolean;
   /** When base images are looked up in their registry. Default missing. */
   readonly pull: PullPolicy;
   /** Network of RUN where the Dockerfile says nothing. Default `default`, which is the host's. */

@@ -1,5 +1,6 @@
 // What a stage has come to at some step: the ground of the next one.
 import type { StateId } from '../cache/key.ts';
+import type { BaseRecord } from '../cache/records.ts';
 import type { HistoryEntry } from '../image/config.ts';
 import type { LayerId } from '../layer/layers.ts';
 
@@ -15,4 +16,8 @@ export interface StageResult {
   readonly author?: string;
   readonly cachedSteps: number;
   readonly totalSteps: number;
+  /** The image that it all stands on. */
+  readonly base?: BaseRecord;
+  /** The first step that was executed. */
+  readonly executed?: string;
 }

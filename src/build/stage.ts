@@ -1,19 +1,22 @@
 // One stage from its base to its last step: each step is taken from the cache or carried out, and its result becomes
 // the ground of the next.
+import type { StepPlace } from '../cache/history.ts';
 import { baseState, nextState } from '../cache/key.ts';
 import { BuildError, messageOf } from '../errors.ts';
 import type { HistoryEntry } from '../image/config.ts';
-import type { LayerId } from '../layer/layers.ts';
 import type { PlannedStage, Step } from '../plan/steps.ts';
 import { completeHistory, historyComment } from './history.ts';
+import type { Journal } from './journal.ts';
 import type { BuildRequest } from './request.ts';
 import type { Schedule } from './scheduler.ts';
 import type { Sources } from './sources.ts';
 import type { StageResult } from './stage-result.ts';
+import { StepLog } from './step-log.ts';
 import { prepareRun } from './steps/run.ts';
 import type { PreparedStep, StepScope } from './steps/step.ts';
 import { prepareCopy } from './steps/transfer.ts';
 import { prepareWorkdir } from './steps/workdir.ts';
+import { type Taken, takeOrExecute } from './take.ts';
 import type { Tools } from './tools.ts';
 
 export interface StageContext {
@@ -22,7 +25,8 @@ export interface StageContext {
   readonly sources: Sources;
   readonly stages: readonly PlannedStage[];
   /** Steps of equal key run once in a build: the second takes the first's result. */
-  readonly running: Map<string, Promise<LayerId | null>>;
+  readonly running: Map<string, Promise<Taken>>;
+  readonly journal: Journal;
 }
 
 /** @throws BuildError what the failing step threw, completed with its place */
@@ -47,7 +51,13 @@ async function startOf(
   const empty = { history: [], baseHistory: 0, cachedSteps: 0, totalSteps: 0 };
   switch (stage.origin.kind) {
     case 'scratch':
-      return { ...empty, state: baseState([]), layers: [], baseLayers: 0 };
+      return {
+        ...empty,
+        state: baseState([]),
+        layers: [],
+        baseLayers: 0,
+        base: { reference: 'scratch', state: baseState([]) },
+      };
     case 'stage': {
       const below = await schedule.wait(stage.origin.stage);
       return { ...below, cachedSteps: 0, totalSteps: 0 };
@@ -63,6 +73,10 @@ async function startOf(
         baseLayers: base.layers.length,
         history,
         baseHistory: history.length,
+        base: {
+          reference: stage.origin.base.split('|')[0] ?? '',
+          state: baseState(base.config.diffIds),
+        },
         ...(author ? { author } : {}),
       };
     }
@@ -87,51 +101,96 @@ async function runStep(
       ...(step.author === undefined ? {} : { author: step.author }),
     };
   }
-  const { tools, request } = context;
-  const scope: StepScope = {
-    tools,
+  const { tools, request, journal } = context;
+  const log = new StepLog(tools.store);
+  const scope = scopeOf(step, stage, before, context, schedule, log);
+  // What the step reads from must be there before its key can be computed; waiting shows nothing yet.
+  for (const index of neededBy(step)) await schedule.wait(index);
+  const started = tools.now();
+  const place = placeOf(step, stage);
+  tools.emit({ kind: 'start', id: step.id, name, atMs: started });
+  try {
+    const taken = await takeOrExecute({
+      step,
+      place,
+      prepared: await prepare(step, scope),
+      scope,
+      schedule,
+      running: context.running,
+      journal,
+      log,
+      skipCache: request.noCache || (stage.name !== undefined && request.noCacheFilter.includes(stage.name)),
+      ...(before.executed === undefined ? {} : { follows: before.executed }),
+      ...(before.base ? { base: before.base } : {}),
+    });
+    const { cached, key, reason } = taken;
+    const outcome = cached ? 'cached' : 'done';
+    const durationMs = tools.now() - started;
+    tools.emit({ kind: 'end', id: step.id, outcome, atMs: tools.now() });
+    journal.add({ ...place, name, outcome, durationMs, key, ...(reason ? { reason } : {}) });
+    return after(before, step, taken);
+  } catch (error) {
+    const stopped = schedule.signal.aborted && (error as BuildError).code === 'interrupted';
+    const outcome = stopped ? 'cancelled' : 'failed';
+    const durationMs = tools.now() - started;
+    tools.emit({ kind: 'end', id: step.id, outcome, error: messageOf(error), atMs: tools.now() });
+    const written = await log.keep().catch(() => undefined);
+    journal.add({ ...place, name, outcome, durationMs, ...(written ? { log: written } : {}) });
+    throw located(error, step, name, durationMs);
+  }
+}
+
+/** What the step writes goes into its log as well. */
+function scopeOf(
+  step: Step,
+  stage: PlannedStage,
+  before: StageResult,
+  { tools, request, sources, stages }: StageContext,
+  schedule: Schedule<number, StageResult>,
+  log: StepLog,
+): StepScope {
+  const emit: Tools['emit'] = event => {
+    if (event.kind === 'output' && event.id === step.id) log.add(event.data);
+    tools.emit(event);
+  };
+  return {
+    tools: { ...tools, emit },
     request,
-    sources: context.sources,
+    sources,
     stage,
     layers: before.layers,
     state: before.state,
     signal: schedule.signal,
     stageResult: async index => schedule.wait(index),
-    labelOf: index => labelOf(index, context.stages),
+    labelOf: index => labelOf(index, stages),
   };
-  // What the step reads from must be there before its key can be computed; waiting shows nothing yet.
-  for (const index of neededBy(step)) await schedule.wait(index);
-  const started = tools.now();
-  tools.emit({ kind: 'start', id: step.id, name, atMs: started });
-  try {
-    const prepared = await prepare(step, scope);
-    const skipCache =
-      request.noCache || (stage.name !== undefined && request.noCacheFilter.includes(stage.name));
-    const outcome = await takeOrExecute(step, prepared, scope, context, schedule, skipCache);
-    tools.emit({ kind: 'end', id: step.id, outcome: outcome.cached ? 'cached' : 'done', atMs: tools.now() });
-    return {
-      ...before,
-      state: nextState(before.state, outcome.layer),
-      layers: outcome.layer === null ? before.layers : [...before.layers, outcome.layer],
-      history: [...before.history, historyOf(step, outcome)],
-      cachedSteps: before.cachedSteps + (outcome.cached ? 1 : 0),
-      totalSteps: before.totalSteps + 1,
-    };
-  } catch (error) {
-    const stopped = schedule.signal.aborted && (error as BuildError).code === 'interrupted';
-    const message = messageOf(error);
-    tools.emit({
-      kind: 'end',
-      id: step.id,
-      outcome: stopped ? 'cancelled' : 'failed',
-      error: message,
-      atMs: tools.now(),
-    });
-    throw located(error, step, name, tools.now() - started);
-  }
 }
 
-function historyOf(step: Step, outcome: Outcome): HistoryEntry {
+function placeOf(step: Step, stage: PlannedStage): StepPlace {
+  const counted = stage.steps.filter(each => each.kind !== 'setting');
+  return {
+    stage: stage.label,
+    ordinal: counted.findIndex(each => each.id === step.id),
+    kind: step.kind,
+    display: step.display,
+  };
+}
+
+function after(before: StageResult, step: Step, taken: Taken): StageResult {
+  const { layer, cached } = taken;
+  const executed = before.executed ?? (cached ? undefined : step.display);
+  return {
+    ...before,
+    state: nextState(before.state, layer),
+    layers: layer === null ? before.layers : [...before.layers, layer],
+    history: [...before.history, historyOf(step, taken)],
+    cachedSteps: before.cachedSteps + (cached ? 1 : 0),
+    totalSteps: before.totalSteps + 1,
+    ...(executed === undefined ? {} : { executed }),
+  };
+}
+
+function historyOf(step: Step, outcome: Taken): HistoryEntry {
   return {
     created: outcome.createdAt,
     created_by: step.createdBy,
@@ -149,74 +208,6 @@ function prepare(step: Exclude<Step, { kind: 'setting' }>, scope: StepScope): Pr
     case 'workdir':
       return prepareWorkdir(step, scope);
   }
-}
-
-interface Outcome {
-  readonly layer: LayerId | null;
-  readonly cached: boolean;
-  readonly createdAt: string;
-}
-
-async function takeOrExecute(
-  step: Exclude<Step, { kind: 'setting' }>,
-  prepared: PreparedStep,
-  scope: StepScope,
-  context: StageContext,
-  schedule: Schedule<number, StageResult>,
-  skipCache: boolean,
-): Promise<Outcome> {
-  const { records } = context.tools;
-  if (!skipCache) {
-    const byRecipe = usable(records.get(prepared.recipe.key), scope);
-    if (byRecipe) return { layer: byRecipe.layer, cached: true, createdAt: byRecipe.createdAt };
-  }
-  const content = await prepared.content?.();
-  const main = content ?? prepared.recipe;
-  if (!skipCache && content) {
-    const byContent = usable(records.get(content.key), scope);
-    if (byContent) {
-      records.alias(prepared.recipe.key, content.key);
-      return { layer: byContent.layer, cached: true, createdAt: byContent.createdAt };
-    }
-  }
-  const twin = context.running.get(main.key);
-  if (twin) return { layer: await twin, cached: true, createdAt: new Date(scope.tools.now()).toISOString() };
-  const running = schedule.work(async () => {
-    await unpackAhead(step, scope);
-    return prepared.execute();
-  });
-  context.running.set(main.key, running);
-  const started = scope.tools.now();
-  const layer = await running;
-  const finished = scope.tools.now();
-  const createdAt = new Date(finished).toISOString();
-  records.put(main.key, {
-    layer,
-    createdAt,
-    durationMs: finished - started,
-    display: step.display,
-    parts: main.parts,
-  });
-  if (content) records.alias(prepared.recipe.key, content.key);
-  return { layer, cached: false, createdAt };
-}
-
-/**
- * A COPY looks at the names in the layers below, a RUN needs them unpacked: where one follows the other, unpacking first
- * gives the names as well, so that a base is inflated once.
- */
-async function unpackAhead(step: Step, scope: StepScope): Promise<void> {
-  const { steps } = scope.stage;
-  const follows = steps.slice(steps.indexOf(step) + 1).some(later => later.kind === 'run');
-  if (step.kind === 'run' || !follows) return;
-  // Whatever goes wrong here goes wrong again, with its message, where the tree is needed.
-  await scope.tools.layers.trees(scope.layers, scope.signal).catch(() => {});
-}
-
-/** A record whose layer is gone from the store (pruned, damaged) is a miss. */
-function usable<R extends { layer: LayerId | null }>(record: R | undefined, scope: StepScope): R | undefined {
-  if (!record || record.layer === null) return record;
-  return scope.tools.layers.has(record.layer) ? record : undefined;
 }
 
 function neededBy(step: Step): number[] {

@@ -3,6 +3,7 @@ import { isDigest } from '../image/digest.ts';
 import type { LayerId } from '../layer/layers.ts';
 import type { Meta } from '../store/store.ts';
 import type { CacheKey, KeyPart } from './key.ts';
+import { isStoredBytes, type StoredBytes } from './stored-bytes.ts';
 
 /** What a step came to. */
 export interface StepRecord {
@@ -16,6 +17,23 @@ export interface StepRecord {
   readonly display: string;
   /** What the key was made of, to say later why another key did not hit. */
   readonly parts: readonly KeyPart[];
+  /** When a build took the result; RFC 3339, kept to the day. Absent: never since it was made. */
+  readonly usedAt?: string;
+  /** What the step wrote, both streams as they came, secrets masked. Absent: nothing. */
+  readonly log?: StoredBytes;
+  /** The files that it read (cache/input-files.ts). */
+  readonly files?: StoredBytes;
+  /** What its stage stands on. */
+  readonly base?: BaseRecord;
+  /** Which of the `env` parts are build arguments. */
+  readonly args?: readonly string[];
+}
+
+export interface BaseRecord {
+  /** As FROM names it. */
+  readonly reference: string;
+  /** The state that its layers make. */
+  readonly state: string;
 }
 
 export interface Records {
@@ -28,15 +46,17 @@ export interface Records {
   delete(key: CacheKey): void;
   /** All records, without aliases. */
   entries(): Iterable<readonly [CacheKey, StepRecord]>;
+  /** Remembers that the result was used at `nowMs`; writes once a day at most. */
+  touch(key: CacheKey, nowMs: number): void;
 }
+
+const touchEveryMs = 86_400_000;
 
 export function openRecords(meta: Meta): Records {
   const read = (key: CacheKey) => parseRecord(meta.get('records', key));
+  const resolve = (key: CacheKey) => aliasTarget(meta.get('records', key)) ?? key;
   return {
-    get(key) {
-      const target = aliasTarget(meta.get('records', key));
-      return read(target ?? key);
-    },
+    get: key => read(resolve(key)),
     put: (key, record) => meta.set('records', key, record),
     alias: (fast, key) => meta.set('records', fast, { alias: key }),
     delete: key => meta.delete('records', key),
@@ -46,7 +66,18 @@ export function openRecords(meta: Meta): Records {
         if (record && isDigest(key)) yield [key as CacheKey, record];
       }
     },
+    touch(key, nowMs) {
+      const target = resolve(key);
+      const record = read(target);
+      if (!record || nowMs - lastUsedMs(record) < touchEveryMs) return;
+      meta.set('records', target, { ...record, usedAt: new Date(nowMs).toISOString() });
+    },
   };
+}
+
+/** Milliseconds since 1970, to the day. */
+export function lastUsedMs(record: Pick<StepRecord, 'createdAt' | 'usedAt'>): number {
+  return Math.max(Date.parse(record.createdAt), record.usedAt ? Date.parse(record.usedAt) || 0 : 0);
 }
 
 function aliasTarget(value: unknown): CacheKey | undefined {
@@ -63,7 +94,19 @@ export function parseRecord(value: unknown): StepRecord | undefined {
   if (typeof durationMs !== 'number' || typeof display !== 'string' || !Array.isArray(parts))
     return undefined;
   if (!parts.every(isPart)) return undefined;
-  return { layer, createdAt, durationMs, display, parts };
+  return { layer, createdAt, durationMs, display, parts, ...extras(value as Record<string, unknown>) };
+}
+
+/** What is only there to be told: of the wrong shape it is left out. */
+function extras({ usedAt, log, files, base, args }: Record<string, unknown>): Partial<StepRecord> {
+  const { reference, state } = (base ?? {}) as Record<string, unknown>;
+  return {
+    ...(typeof usedAt === 'string' ? { usedAt } : {}),
+    ...(isStoredBytes(log) ? { log } : {}),
+    ...(isStoredBytes(files) ? { files } : {}),
+    ...(typeof reference === 'string' && typeof state === 'string' ? { base: { reference, state } } : {}),
+    ...(Array.isArray(args) && args.every(name => typeof name === 'string') ? { args } : {}),
+  };
 }
 
 function isLayerId(value: unknown): value is LayerId {

@@ -12,7 +12,17 @@ import { definePush } from './commands/push.ts';
 import { type Session, UsageShown } from './session.ts';
 import { version } from './version.ts';
 
-const commands = [defineBuild, defineImages, definePull, definePush, defineLogin, defineLint, defineInfo];
+const commands = [
+  defineBuild,
+  defineImages,
+  definePull,
+  definePush,
+  defineLogin,
+  defineLint,
+  defineCache,
+  defineLogs,
+  defineInfo,
+];
 
 /** @throws UsageShown after help or a usage error, whatever the command throws otherwise */
 export function makeProgram(session: Session): Command {

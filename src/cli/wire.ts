@@ -7,11 +7,13 @@ import type { Tools } from '../build/tools.ts';
 import { openRecords } from '../cache/records.ts';
 import { openStatIndex } from '../cache/stat-index.ts';
 import type { Download } from '../context/download.ts';
+import { BuildError, printable } from '../errors.ts';
 import type { Emit, Outcome } from '../events.ts';
 import type { Push } from '../export/tools.ts';
 import { shortId } from '../image/digest.ts';
 import { parseReference, withDefaultTag } from '../image/reference.ts';
 import { sharedPool } from '../layer/pool.ts';
+import type { ImageTools } from '../images/tools.ts';
 import { openLayers } from '../layer/store-layers.ts';
 import type { Registries } from '../registry/registry.ts';
 import type { Isolation } from '../sandbox/probe.ts';
@@ -50,18 +52,27 @@ export function placesFor(session: Session): { env: Session['env']; home: string
 export interface Wired {
   readonly tools: Tools;
   readonly push: Push;
+  /** For commands that work on images. */
+  readonly images: ImageTools;
   [Symbol.asyncDispose](): Promise<void>;
+}
+
+/** The tools of a command that works on images. */
+export function openImageTools(session: Session, command: Command): Promise<Wired> {
+  return openTools(session, command, { emit: () => {}, isolation: 'auto' });
 }
 
 export interface WireOptions {
   readonly emit: Emit;
   readonly isolation: string;
   readonly registries?: GivenRegistryOptions;
+  /** No socket is opened: what would need one is an error. Default false. */
+  readonly offline?: boolean;
 }
 
 export async function openTools(session: Session, command: Command, options: WireOptions): Promise<Wired> {
   const store = await openStoreFor(session, command);
-  const network = lazyNetwork(session, store, options);
+  const network = options.offline ? noNetwork() : lazyNetwork(session, store, options);
   const layers = openLayers(store, network.source);
   const tools: Tools = {
     store,
@@ -100,6 +111,14 @@ export async function openTools(session: Session, command: Command, options: Wir
   };
   return {
     tools,
+    images: {
+      store,
+      layers,
+      source: network.source,
+      registries: network.registries,
+      cwd: session.cwd,
+      signal: session.signal,
+    },
     push: async (target, signal) => {
       const { pushStored } = await import('../registry/push-stored.ts');
       const { tag: _, ...untagged } = parseReference(target.name);
@@ -113,12 +132,30 @@ export async function openTools(session: Session, command: Command, options: Wir
   };
 }
 
+interface Network {
+  registries(): Promise<Registries>;
+  readonly source: BlobSource;
+  readonly download: Download;
+  close(): Promise<void>;
+}
+
+/** For --offline. */
+function noNetwork(): Network {
+  const refuse = (what: string) => {
+    throw new BuildError('not-found', `${what} is not in the local store, and the build is offline`, {
+      hint: 'build once without --offline',
+    });
+  };
+  return {
+    registries: async () => refuse('an image'),
+    source: { fetch: async ({ digest }) => refuse(`the layer ${digest}`) },
+    download: async ({ url }) => refuse(printable(url)),
+    close: async () => {},
+  };
+}
+
 /** Nothing of the network is loaded until a step asks for it. */
-function lazyNetwork(
-  session: Session,
-  store: Store,
-  { emit, registries: given }: WireOptions,
-): { registries(): Promise<Registries>; source: BlobSource; download: Download; close(): Promise<void> } {
+function lazyNetwork(session: Session, store: Store, { emit, registries: given }: WireOptions): Network {
   const web = once(async () => {
     const [{ openHttp }, { makeDownload }] = await Promise.all([
       import('../host/http.ts'),

@@ -159,7 +159,7 @@ export function readBlob(blob: Descriptor, store: Store): AsyncIterable<Buffer> 
 function damaged(blob: Descriptor, path: string | undefined): BuildError {
   return new BuildError('store', `the blob ${blob.digest} in the store is damaged`, {
     hint: `remove ${path ?? 'it'} and build again`,
-    facts: { expected: blob.digest, path },
+    facts: { damaged: blob.digest, expected: blob.digest, path },
   });
 }
 

@@ -72,8 +72,8 @@ class StoreLayers implements Layers {
   }
 
   has(id: LayerId): boolean {
-    if (this.#treePath(id) !== undefined) return true;
-    if (!isDigest(id)) return this.#tarOf(id, '') !== undefined;
+    if (!isDigest(id)) return this.#treePath(id) !== undefined || this.#tarOf(id, '') !== undefined;
+    // A tree alone does not bring back the bytes that the diffId stands for.
     if (this.#store.blobs.path(id) !== undefined) return true;
     return this.#facts.get(id).blobs.some(blob => cameWith(blob) || this.#store.blobs.path(blob.digest));
   }
@@ -213,7 +213,7 @@ class StoreLayers implements Layers {
     const path = this.#store.blobs.path(diffId);
     if (path === undefined) throw gone(diffId);
     await using ingest = await this.#store.blobs.ingest();
-    const { digest, size } = await packTar(path, ingest.path, { compression, level }, signal);
+    const { digest, size } = await this.#packTar(path, diffId, ingest.path, { compression, level }, signal);
     await ingest.commit(digest);
     const blob: KnownBlob = {
       mediaType: layerMediaType(compression, 'oci'),
@@ -224,6 +224,24 @@ class StoreLayers implements Layers {
     };
     this.#facts.addBlob(diffId, blob);
     return blob;
+  }
+
+  /** A damaged tar is removed, so that it is made again. */
+  async #packTar(
+    path: string,
+    diffId: DiffId,
+    into: string,
+    how: { readonly compression: 'gzip' | 'zstd'; readonly level: number },
+    signal: AbortSignal,
+  ): Promise<{ digest: Digest; size: number }> {
+    try {
+      return await packTar(path, diffId, into, how, signal);
+    } catch (error) {
+      if (error instanceof BuildError && error.facts.damaged !== undefined) {
+        await this.#store.blobs.remove(diffId);
+      }
+      throw error;
+    }
   }
 
   async #fetch(blob: KnownBlob, signal: AbortSignal): Promise<void> {

@@ -79,7 +79,7 @@ export class FileBlobStore implements BlobStore {
     if (found !== digest) {
       throw new BuildError('store', `the blob ${digest} in the store is damaged`, {
         hint: `remove ${path} and run the command again`,
-        facts: { path, expected: digest, found },
+        facts: { damaged: digest, path, expected: digest, found },
       });
     }
     return bytes;

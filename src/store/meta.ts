@@ -55,6 +55,12 @@ export class LmdbMeta implements Meta {
     if (this.#failure !== undefined) throw storeFailure(this.#failure, 'writing its database', this.#path);
   }
 
+  async share(): Promise<void> {
+    while (this.#pending.size > 0 && this.#failure === undefined) await this.#db.committed;
+    if (this.#failure !== undefined) throw storeFailure(this.#failure, 'writing its database', this.#path);
+    this.#db.resetReadTxn(); // and this process sees what others have written
+  }
+
   /**
    * Runs `work` while no other process or thread writes to the database; what it throws undoes what it wrote.
    * The caller flushes before when pending writes matter to it.

@@ -30,8 +30,10 @@ export class Reached {
       }
     }
     for (const [key, value] of store.meta.entries('records')) {
-      const { layer } = (value ?? {}) as { layer?: unknown };
-      if (!roots.forgotten.has(key) && typeof layer === 'string') reached.#layer(layer);
+      if (!roots.forgotten.has(key)) reached.#record(value);
+    }
+    for (const [key, value] of store.meta.entries('builds')) {
+      if (!roots.forgotten.has(key)) reached.#build(value);
     }
     return reached;
   }
@@ -50,6 +52,20 @@ export class Reached {
     }
     const diffIds = (rootfs as { diff_ids?: unknown } | null | undefined)?.diff_ids;
     for (const id of Array.isArray(diffIds) ? diffIds : []) if (isDigest(id)) this.#layer(id);
+  }
+
+  #record(value: unknown): void {
+    const { layer, log, files } = (value ?? {}) as Record<string, unknown>;
+    if (typeof layer === 'string') this.#layer(layer);
+    for (const digest of digestsIn([log, files])) this.blobs.add(digest);
+  }
+
+  /** Logs of steps that came to no result. */
+  #build(value: unknown): void {
+    const { steps } = (value ?? {}) as { steps?: unknown };
+    for (const step of Array.isArray(steps) ? steps : []) {
+      for (const digest of digestsIn((step as { log?: unknown } | null)?.log)) this.blobs.add(digest);
+    }
   }
 
   async #json(digest: Digest): Promise<Record<string, unknown>> {

@@ -57,6 +57,8 @@ export interface Meta {
   /** In key order, keys that start with `prefix`. */
   entries(space: MetaSpace, prefix?: string): Iterable<readonly [string, unknown]>;
   flush(): Promise<void>;
+  /** Resolves when other processes see what was written here; sooner than {@link flush}, and not yet durable. */
+  share(): Promise<void>;
 }
 
 export type MetaSpace =
@@ -65,6 +67,7 @@ export type MetaSpace =
   | 'origins' // digest -> repositories that hold the blob
   | 'records' // cache key -> step result (cache/)
   | 'stat' // device:inode -> content digest (cache/)
+  | 'builds' // what the last build of each project came to, and where like steps were recorded (cache/)
   | 'misc';
 
 /**

@@ -1,5 +1,6 @@
 // What every kind of step offers: a key that can be computed cheaply, perhaps one that looks at content, and a way to
 // carry it out (describe, then do).
+import type { InputFile } from '../../cache/input-files.ts';
 import type { ReadableKey, StateId } from '../../cache/key.ts';
 import type { LayerId } from '../../layer/layers.ts';
 import type { PlannedStage } from '../../plan/steps.ts';
@@ -25,6 +26,8 @@ export interface PreparedStep {
   readonly recipe: ReadableKey;
   /** From the content that the step reads, where that can join a result the recipe does not find. */
   content?(): Promise<ReadableKey>;
+  /** The files that the step reads, to say later which of them changed. */
+  files?(): Promise<readonly InputFile[]>;
   /** Carries the step out. @returns the layer with its changes, null when it changed nothing */
   execute(): Promise<LayerId | null>;
 }

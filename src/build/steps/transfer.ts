@@ -10,6 +10,7 @@ import { describeOrigin } from '../sources.ts';
 import { fetchItems, unpackArchives } from './add.ts';
 import { planCopy, type Selection, selectionParts, selectSources } from './copy.ts';
 import { imageFiles } from './image-user.ts';
+import { inputFiles } from './input-files.ts';
 import type { PreparedStep, StepScope } from './step.ts';
 
 export async function prepareCopy(step: CopyStep, scope: StepScope): Promise<PreparedStep> {
@@ -21,6 +22,7 @@ export async function prepareCopy(step: CopyStep, scope: StepScope): Promise<Pre
   const recipe = await recipeOf(step, scope, select);
   return {
     ...recipe,
+    files: async () => inputFiles(await select()),
     execute: async () => write(step, scope, await select()),
   };
 }

@@ -81,21 +81,30 @@ async function buildAndDeliver(
   command: Command,
   emit: Emit,
 ): Promise<{ result: BuildResult; delivery: Delivery }> {
-  const [{ openTools }, { build }, { checkDestinations, deliver }] = await Promise.all([
+  const [{ openTools }, { build }, { checkDestinations, deliver }, { healing }] = await Promise.all([
     import('../wire.ts'),
     import('../../build/build.ts'),
     import('../../build/deliver.ts'),
+    import('../../build/heal.ts'),
   ]);
   const stdout = { stdout: process.stdout, stdoutIsTerminal: process.stdout.isTTY === true };
   await checkDestinations(request, stdout);
   const registries = registriesOf(request, flags, session);
-  await using wired = await openTools(session, command, { emit, isolation: flags.isolation, registries });
-  const result = await build(request, wired.tools);
-  const delivery = await deliver(result.image, request, wired.tools, {
-    push: wired.push,
-    ...stdout,
+  const offline = request.offline ?? false;
+  await using wired = await openTools(session, command, {
+    emit,
+    isolation: flags.isolation,
+    registries,
+    offline,
   });
-  return { result, delivery };
+  const work = async () => {
+    const result = await build(request, wired.tools);
+    const delivery = await deliver(result.image, request, wired.tools, { push: wired.push, ...stdout });
+    return { result, delivery };
+  };
+  // What went to stdout cannot be taken back.
+  if (request.outputs.some(spec => 'dest' in spec && spec.dest === '-')) return await work();
+  return await healing(wired.tools.store, text => session.err(`warning: ${text}\n`), work);
 }
 
 /** `--creds` is for the registry that the image's names are in. */

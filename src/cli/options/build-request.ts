@@ -6,6 +6,7 @@ import { BuildError, messageOf, printable } from '../../errors.ts';
 import { type OutputSpec, parseOutput } from '../../export/output-spec.ts';
 import { parsePlatform } from '../../image/platform.ts';
 import { parseReference, type Reference, withDefaultTag } from '../../image/reference.ts';
+import { parseAge } from './age.ts';
 import type { BuildFlags } from './build-options.ts';
 
 type Env = Readonly<Record<string, string | undefined>>;
@@ -39,6 +40,9 @@ export function makeBuildRequest(context: string, flags: BuildFlags, env: Env, c
     noCacheFilter: flags.cacheFilter
       .flatMap(value => value.split(','))
       .map(name => name.trim().toLowerCase()),
+    ...(flags.cacheTtl === undefined ? {} : { cacheTtlMs: parseAge(flags.cacheTtl, '--cache-ttl') }),
+    explain: flags.explain ?? false,
+    offline: isOffline(flags),
     pull: pullPolicy(flags.pull),
     network: flags.network as BuildRequest['network'],
     extraHosts: flags.addHost.map(parseHost),
@@ -47,6 +51,17 @@ export function makeBuildRequest(context: string, flags: BuildFlags, env: Env, c
     allow: new Set(flags.allow.map(checkEntitlement)),
     ...(epoch === undefined ? {} : { sourceDateEpoch: epoch }),
   };
+}
+
+function isOffline(flags: BuildFlags): boolean {
+  if (!flags.offline) return false;
+  if (flags.push || flags.output.some(text => /(?:^|,)(?:type=registry|push=true)(?:,|$)/.test(text))) {
+    throw usage('--offline does not go with pushing to a registry');
+  }
+  if (flags.pull !== undefined && pullPolicy(flags.pull) === 'always') {
+    throw usage('--offline does not go with --pull');
+  }
+  return true;
 }
 
 function usage(message: string, hint?: string): BuildError {

@@ -14,6 +14,7 @@ interface Unit {
   tail: string[];
   rest: string;
   transfer: string;
+  readonly notes: string[];
 }
 
 export function ttyProgress(sink: ProgressSink): Progress {
@@ -25,6 +26,7 @@ export function ttyProgress(sink: ProgressSink): Progress {
     for (const unit of running.values()) {
       const time = `${((Date.now() - unit.startedMs) / 1000).toFixed(1)}s`;
       lines.push(clip(`${unit.name} ${unit.transfer} ${time}`.replace(/ +/g, ' '), sink.columns - 4));
+      for (const text of unit.notes) lines.push(clip(`  ${text}`, sink.columns - 4));
       for (const text of unit.tail) lines.push(clip(`  | ${text}`, sink.columns - 4));
     }
     spinner.text = lines.join('\n') || 'working';
@@ -41,7 +43,7 @@ export function ttyProgress(sink: ProgressSink): Progress {
       event.outcome
     ];
     spinner.clear();
-    sink.write(`${sign} ${name} ${suffix}\n`);
+    sink.write(`${sign} ${name} ${suffix}\n${unit.notes.map(note => `    ${note}\n`).join('')}`);
   };
 
   return {
@@ -54,13 +56,14 @@ export function ttyProgress(sink: ProgressSink): Progress {
           tail: [],
           rest: '',
           transfer: '',
+          notes: [],
         });
         return;
       }
       const unit = running.get(event.id);
       if (!unit) return;
       if (event.kind === 'output') appendTail(unit, event.data);
-      else if (event.kind === 'note') unit.tail = [...unit.tail, printable(event.text)].slice(-tailLines);
+      else if (event.kind === 'note') unit.notes.push(printable(event.text));
       else if (event.kind === 'progress') {
         unit.transfer = `${formatSize(event.current)}${event.total ? ` / ${formatSize(event.total)}` : ''}`;
       } else {

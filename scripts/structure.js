@@ -44,6 +44,7 @@ const sees = {
     'store',
     'tree',
   ],
+  images: ['archive', 'dockerfile', 'export', 'host', 'layer', 'load', 'plan', 'registry', 'store', 'tree'],
   'index.ts': ['*'],
   cli: ['*'],
 };

@@ -36,3 +36,39 @@ export function formatSize(bytes: number): string {
   }
   return `${Number(value.toPrecision(3))}${units[unit]}`;
 }
+
+/** As Go prints a time: `2026-01-31 12:00:00 +0000 UTC`, in the local zone. */
+export function goTime(created: string): string {
+  const date = new Date(created);
+  if (Number.isNaN(date.getTime())) return 'N/A';
+  const minutes = -date.getTimezoneOffset();
+  const two = (n: number) => String(n).padStart(2, '0');
+  const offset = `${minutes < 0 ? '-' : '+'}${two(Math.floor(Math.abs(minutes) / 60))}${two(Math.abs(minutes) % 60)}`;
+  const day = `${date.getFullYear()}-${two(date.getMonth() + 1)}-${two(date.getDate())}`;
+  const time = `${two(date.getHours())}:${two(date.getMinutes())}:${two(date.getSeconds())}`;
+  return `${day} ${time} ${offset} ${zoneName(date, offset)}`;
+}
+
+function zoneName(date: Date, offset: string): string {
+  const parts = new Intl.DateTimeFormat('en-US', { timeZoneName: 'short' }).formatToParts(date);
+  const name = parts.find(part => part.type === 'timeZoneName')?.value ?? offset;
+  return /^GMT[+-]/.test(name) ? offset.replace(/00$/, '') : name;
+}
+
+/** RFC 3339 in the local zone, without fractions: `2026-01-31T12:00:00Z`. */
+export function localRfc3339(created: string): string {
+  const date = new Date(created);
+  if (Number.isNaN(date.getTime())) return 'N/A';
+  const minutes = -date.getTimezoneOffset();
+  const local = new Date(date.getTime() + minutes * 60_000).toISOString().slice(0, 19);
+  if (minutes === 0) return `${local}Z`;
+  const two = (n: number) => String(n).padStart(2, '0');
+  const away = Math.abs(minutes);
+  return `${local}${minutes < 0 ? '-' : '+'}${two(Math.floor(away / 60))}:${two(away % 60)}`;
+}
+
+/** The first `width` characters, the last of them an ellipsis when there are more. */
+export function ellipsis(text: string, width: number): string {
+  const characters = [...text];
+  return characters.length <= width ? text : `${characters.slice(0, width - 1).join('')}…`;
+}

@@ -1,11 +1,16 @@
-// Columns as docker prints them: three spaces apart, the last one not padded.
+// Columns as docker prints them: at least ten wide, three spaces apart, the last one not padded.
+
+const minWidth = 10;
+const gap = 3;
 
 export function table(rows: readonly (readonly string[])[]): string {
   const widths: number[] = [];
   for (const row of rows) {
-    for (const [i, cell] of row.entries()) widths[i] = Math.max(widths[i] ?? 0, cell.length);
+    for (const [i, cell] of row.slice(0, -1).entries())
+      widths[i] = Math.max(widths[i] ?? minWidth, [...cell].length + gap);
   }
+  const pad = (cell: string, i: number) => cell + ' '.repeat((widths[i] ?? 0) - [...cell].length);
   const line = (row: readonly string[]) =>
-    row.map((cell, i) => (i === row.length - 1 ? cell : cell.padEnd(widths[i] ?? 0))).join('   ');
+    row.map((cell, i) => (i === row.length - 1 ? cell : pad(cell, i))).join('');
   return rows.map(row => `${line(row)}\n`).join('');
 }

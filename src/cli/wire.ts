@@ -12,8 +12,8 @@ import type { Emit, Outcome } from '../events.ts';
 import type { Push } from '../export/tools.ts';
 import { shortId } from '../image/digest.ts';
 import { parseReference, withDefaultTag } from '../image/reference.ts';
-import { sharedPool } from '../layer/pool.ts';
 import type { ImageTools } from '../images/tools.ts';
+import { sharedPool } from '../layer/pool.ts';
 import { openLayers } from '../layer/store-layers.ts';
 import type { Registries } from '../registry/registry.ts';
 import type { Isolation } from '../sandbox/probe.ts';
@@ -58,8 +58,16 @@ export interface Wired {
 }
 
 /** The tools of a command that works on images. */
-export function openImageTools(session: Session, command: Command): Promise<Wired> {
-  return openTools(session, command, { emit: () => {}, isolation: 'auto' });
+export function openImageTools(
+  session: Session,
+  command: Command,
+  registries?: GivenRegistryOptions,
+): Promise<Wired> {
+  return openTools(session, command, {
+    emit: () => {},
+    isolation: 'auto',
+    ...(registries ? { registries } : {}),
+  });
 }
 
 export interface WireOptions {

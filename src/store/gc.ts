@@ -26,6 +26,8 @@ export interface GarbageOptions {
   readonly now?: () => number;
   /** How long ago something must have been used to be taken for unused. Default 5000. */
   readonly useWindowMs?: number;
+  /** false: what was used just now stays, nobody waits until that was some time ago. Default true. */
+  readonly patient?: boolean;
 }
 
 export interface Garbage {
@@ -64,8 +66,8 @@ export async function collectGarbage(store: Store, options: GarbageOptions): Pro
   const sessions = liveSessions(store.root, undefined);
   const reached = await Reached.from(store, roots);
   const candidates = [...unreachedIn(store, reached)];
-  if (!options.dryRun && candidates.some(item => isUsedSince(item, now() - useWindowMs)))
-    await sleep(useWindowMs);
+  const waits = !options.dryRun && options.patient !== false;
+  if (waits && candidates.some(item => isUsedSince(item, now() - useWindowMs))) await sleep(useWindowMs);
   const since = Math.min(now() - useWindowMs, ...sessions.map(session => session.sinceMs - useWindowMs));
   const removed: Garbage[] = [...records];
   const spared: Garbage[] = [];

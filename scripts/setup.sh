@@ -7,7 +7,7 @@ needs=(
   docker-registry:docker-registry dockerd:docker.io runc:runc crun:crun skopeo:skopeo umoci:umoci
   newuidmap:uidmap busybox:busybox-static git:git openssl:openssl htpasswd:apache2-utils
   mmdebstrap:mmdebstrap xz:xz-utils bzip2:bzip2 zstd:zstd strace:strace setpriv:util-linux
-  python3:python3-minimal objcopy:binutils setcap:libcap2-bin setfattr:attr curl:curl
+  qemu-aarch64-static:qemu-user-static python3:python3-minimal objcopy:binutils setcap:libcap2-bin setfattr:attr curl:curl
 )
 
 missing=()

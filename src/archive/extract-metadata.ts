@@ -5,13 +5,16 @@ import { errnoOf } from '../errors.ts';
 import { SystemError } from '../host/ffi.ts';
 import { setTimesOf, trySetXattr } from '../host/fs-calls.ts';
 import type { Entry } from '../tree/entry.ts';
+import { ownerRecord, ownerText } from '../tree/owner-record.ts';
 import { isKeptXattr } from '../tree/xattr-policy.ts';
 
-/** keep: as the archive says; caller: of whoever runs this. */
-export type Ownership = 'keep' | 'caller';
+/** keep: as the archive says; caller: of whoever runs this; record: so, and kept in an attribute. */
+export type Ownership = 'keep' | 'caller' | 'record';
 
 /** File systems without attributes (or without these) are common; the tree is still what its image needs to run. */
 const tolerated: ReadonlySet<string> = new Set(['ENOTSUP', 'EOPNOTSUPP']);
+/** An ordinary user cannot set file capabilities, and has no use for them: nothing is run with other rights than its own. */
+const refused: ReadonlySet<string> = new Set([...tolerated, 'EPERM']);
 
 /**
  * Ends a file that was just written.
@@ -30,17 +33,21 @@ export function finishFile(
 /** @throws a system error */
 export function setMetadata(fd: number, entry: Entry, ownership: Ownership): void {
   if (ownership === 'keep') fchownSync(fd, entry.uid, entry.gid);
+  // Before the mode, which may take away the right to set attributes.
+  if (ownership === 'record') setXattr(fd, ownerRecord, ownerText(entry));
   fchmodSync(fd, entry.mode);
   for (const [name, value] of Object.entries(entry.xattrs ?? {})) {
-    if (isKeptXattr(name) && !(ownership === 'caller' && name === 'security.capability'))
-      setXattr(fd, name, value);
+    const isCapability = name === 'security.capability';
+    if (!isKeptXattr(name) || (ownership === 'caller' && isCapability)) continue;
+    if (ownership === 'record' && name === ownerRecord) continue;
+    setXattr(fd, name, value, ownership === 'record' && isCapability ? refused : tolerated);
   }
   setTimesOf(fd, entry.mtimeSec, entry.mtimeNsec);
 }
 
-function setXattr(fd: number, name: string, value: string): void {
+function setXattr(fd: number, name: string, value: string, ignored = tolerated): void {
   const result = trySetXattr(fd, name, value);
   if (result === 0) return;
   const error = new SystemError(-result, 'fsetxattr', name);
-  if (!tolerated.has(errnoOf(error) ?? '')) throw error;
+  if (!ignored.has(errnoOf(error) ?? '')) throw error;
 }

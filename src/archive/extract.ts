@@ -54,8 +54,13 @@ export interface ExtractOptions {
    * marks (character device 0:0, opaque attribute); refuse: they are an error; literal: they are ordinary names.
    */
   readonly whiteouts: 'apply' | 'overlay' | 'refuse' | 'literal';
-  /** keep: owners as in the archive (needs root); caller: everything belongs to whoever runs this. Default keep. */
+  /**
+   * keep: owners as in the archive (needs root); caller: everything belongs to whoever runs this; record: so, and the
+   * owner is kept in an attribute (tree/owner-record.ts). Default keep.
+   */
   readonly ownership?: Ownership;
+  /** What to do with a device that this process may not make. Default make: that is an error. */
+  readonly devices?: 'make' | 'leave-out';
   /** Which attribute says `opaque`: a user namespace has to take `user`. Default trusted. */
   readonly overlayXattrs?: 'trusted' | 'user';
   /** Bytes of file content, holes not counted, beyond which extraction stops. Default: no limit. */
@@ -387,6 +392,7 @@ export class Extractor implements TarHandler {
     const make = () => tryMknodAt(dirFd, name, modeOfType[type] | 0o600, devMajor, devMinor);
     const made = make();
     if (made === -errno.perm) {
+      if (this.#options.devices === 'leave-out') return;
       throw new BuildError('unsupported', `the device '${shown}' cannot be made without the rights of root`, {
         hint: 'run slipway as root, outside of a user namespace',
         facts: { path: shown },
@@ -401,7 +407,7 @@ export class Extractor implements TarHandler {
 
   /** Of what cannot be opened: links, devices, fifos. Extended attributes do not occur on them. */
   #setNameMetadata(entry: Entry, dirFd: number, name: string): void {
-    if (this.#options.ownership !== 'caller') chownAt(dirFd, name, entry.uid, entry.gid);
+    if ((this.#options.ownership ?? 'keep') === 'keep') chownAt(dirFd, name, entry.uid, entry.gid);
     // Follows links, but this name was just made and is none.
     if (entry.type !== 'symlink') chmodAt(dirFd, name, entry.mode);
     setTimesAt(dirFd, name, entry.mtimeSec, entry.mtimeNsec);

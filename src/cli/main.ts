@@ -1,5 +1,7 @@
 // Run, catch, report, exit status. The only place that ends the process.
+import type { Command } from 'commander';
 import { BuildError } from '../errors.ts';
+import { rootlessOf } from '../host/ids.ts';
 import { exitStatusOf } from './exit-status.ts';
 import { renderError } from './report-error.ts';
 import { type Session, UsageShown } from './session.ts';
@@ -31,7 +33,13 @@ async function run(session: Session): Promise<number> {
       return 0;
     }
     const { makeProgram } = await import('./program.ts');
-    await makeProgram(session).parseAsync([...session.argv], { from: 'user' });
+    const program = makeProgram(session);
+    program.hook('preAction', async (_, command) => {
+      if (!needsRoot(command, session)) return;
+      const { enterRootless } = await import('./rootless.ts');
+      await enterRootless(session);
+    });
+    await program.parseAsync([...session.argv], { from: 'user' });
     return session.status;
   } catch (caught) {
     const error = firstOf(caught);
@@ -43,6 +51,16 @@ async function run(session: Session): Promise<number> {
     process.stderr.write(renderError(failure, session.debug));
     return failure instanceof BuildError ? exitStatusOf(failure.code) : 1;
   }
+}
+
+/** Commands that handle unpacked files, whose owners an ordinary user cannot give or take. */
+const handlesFiles: ReadonlySet<string> = new Set(['build', 'info', 'prune', 'rmi', 'cache']);
+
+function needsRoot(command: Command, session: Session): boolean {
+  if (process.geteuid?.() === 0 || rootlessOf(session.env) !== undefined) return false;
+  let top = command;
+  while (top.parent?.parent) top = top.parent;
+  return handlesFiles.has(top.name());
 }
 
 /** Of an error during clean-up after an error, the one that came first. */

@@ -10,6 +10,7 @@ import type { Download } from '../context/download.ts';
 import { BuildError, printable } from '../errors.ts';
 import type { Emit, Outcome } from '../events.ts';
 import type { Push } from '../export/tools.ts';
+import { rootlessOf } from '../host/ids.ts';
 import { shortId } from '../image/digest.ts';
 import { parseReference, withDefaultTag } from '../image/reference.ts';
 import type { ImageTools } from '../images/tools.ts';
@@ -30,7 +31,8 @@ export interface OpenedStore extends Store {
 /** The store that `--root` or the environment names. */
 export async function openStoreFor(session: Session, command: Command): Promise<OpenedStore> {
   const { root } = command.optsWithGlobals<{ root?: string }>();
-  const path = root ?? defaultStoreRoot(session.env, process.geteuid?.() ?? 0);
+  const path =
+    root ?? defaultStoreRoot(session.env, rootlessOf(session.env)?.uid ?? process.geteuid?.() ?? 0);
   const store = await openStore(path, { onWarning: text => session.err(`warning: ${text}\n`) });
   return Object.assign(store, { [Symbol.asyncDispose]: () => store.close() });
 }

@@ -1,14 +1,24 @@
 // An overlay-format directory, such as the upper directory that a RUN left behind, as what a layer is written from.
+import { canGiveOwners } from '../host/ids.ts';
 import type { LayerEntry, LayerInput } from '../tree/entry.ts';
 import { walkOverlayTree } from '../tree/overlay-tree.ts';
+import { withRecordedOwner } from '../tree/owner-record.ts';
 
 /** @throws what {@link walkOverlayTree} throws */
 export function scanTree(tree: string): LayerInput[] {
-  return walkOverlayTree(tree).map(entry => {
+  return entriesOf(tree).map(entry => {
     if (entry.type === 'whiteout') return { entry: withoutTime(entry) };
     if (entry.type !== 'file') return { entry };
     return { entry, content: { kind: 'in-tree', root: tree, path: entry.path, size: entry.size } };
   });
+}
+
+/** Entries with the owners that they have, or should have. */
+function entriesOf(tree: string): readonly LayerEntry[] {
+  const entries = walkOverlayTree(tree);
+  if (canGiveOwners()) return entries;
+  const own = { uid: process.geteuid?.() ?? 0, gid: process.getegid?.() ?? 0 };
+  return entries.map(entry => withRecordedOwner(entry, own));
 }
 
 /** Overlay may give all whiteouts one device, so its time says nothing; a tar has none either. */

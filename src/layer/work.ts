@@ -2,10 +2,11 @@
 import { createHash, type Hash } from 'node:crypto';
 import { closeSync, openSync, readSync } from 'node:fs';
 import { decompress, detectCompression, detectionBytes } from '../archive/compression.ts';
-import { Extractor } from '../archive/extract.ts';
+import { type ExtractOptions, Extractor } from '../archive/extract.ts';
 import { tarMarker } from '../archive/marker.ts';
 import { type TarEntry, type TarHandler, TarReader } from '../archive/tar-reader.ts';
 import { BuildError, unreachable } from '../errors.ts';
+import { canGiveOwners, inUserNamespace } from '../host/ids.ts';
 import { algorithmOf, type Digest, digestFromHash } from '../image/digest.ts';
 import { bytePath, type ContentSource, type LayerInput } from '../tree/entry.ts';
 import { arrange } from './arrange.ts';
@@ -117,7 +118,7 @@ async function readLayer(job: JobOf<'read'>): Promise<TarFacts> {
   const tar = job.tar === undefined ? undefined : new OutputFile(job.tar);
   const sparse = new SparseFile(job.index.sparse);
   const indexer = new Indexer(sparse);
-  const extractor = job.tree === undefined ? undefined : new Extractor(job.tree, { whiteouts: 'overlay' });
+  const extractor = job.tree === undefined ? undefined : new Extractor(job.tree, treeOptions());
   try {
     const reader = new TarReader(extractor ? new Both(indexer, extractor) : indexer);
     const size = await drain(job, hash, chunk => {
@@ -134,6 +135,17 @@ async function readLayer(job: JobOf<'read'>): Promise<TarFacts> {
     sparse.close();
     extractor?.close();
   }
+}
+
+/** Trees are written with the rights that this process has. */
+function treeOptions(): ExtractOptions {
+  const isRoot = process.geteuid?.() === 0 && !inUserNamespace();
+  return {
+    whiteouts: 'overlay',
+    overlayXattrs: isRoot ? 'trusted' : 'user',
+    devices: isRoot ? 'make' : 'leave-out',
+    ownership: canGiveOwners() ? 'keep' : 'record',
+  };
 }
 
 async function drain(job: JobOf<'read'>, hash: Hash, sink: (chunk: Uint8Array) => void): Promise<number> {

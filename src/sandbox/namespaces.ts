@@ -5,6 +5,7 @@ import { closeSync, lstatSync, mkdirSync, statSync, symlinkSync, writeFileSync }
 import { constants } from 'node:os';
 import { join } from 'node:path';
 import { BuildError } from '../errors.ts';
+import { inUserNamespace, mappedIds } from '../host/ids.ts';
 import { bindMount, mountKernel, mountTmpfs, unmount } from '../host/mount.ts';
 import { effectiveCapabilities, readOr } from '../host/probe.ts';
 import { throwIfInterrupted } from '../host/process.ts';
@@ -19,6 +20,9 @@ import { type Prepared, type PreparedMount, prepareRun } from './prepare.ts';
 import type { Sandbox, SandboxRequest, SandboxResult } from './sandbox.ts';
 import { filterProgram } from './seccomp/filter.ts';
 
+/** Group of terminals, the same in all distributions. */
+const TTY_GROUP = 5;
+
 /** A sandbox that needs nothing but the kernel and root. */
 export function namespaceSandbox(): Sandbox {
   return { name: 'namespace', description: 'built-in namespaces', run: runStep };
@@ -26,6 +30,7 @@ export function namespaceSandbox(): Sandbox {
 
 async function runStep(request: SandboxRequest): Promise<SandboxResult> {
   throwIfInterrupted(request.signal);
+  checkIds(request);
   const prepared = prepareRun(request);
   const place = join(prepared.dir, 'root');
   try {
@@ -48,6 +53,16 @@ async function runStep(request: SandboxRequest): Promise<SandboxResult> {
   }
 }
 
+/** @throws BuildError `sandbox` when the step is to run as somebody who does not exist in this user namespace */
+function checkIds(request: SandboxRequest): void {
+  const [uids, gids] = [mappedIds('uid'), mappedIds('gid')];
+  if (request.uid < uids && request.gid < gids) return;
+  const id = request.uid < uids ? `group id ${request.gid}` : `user id ${request.uid}`;
+  throw new BuildError('sandbox', `nothing can be run with ${id}: you have only ${uids} ids to give here`, {
+    hint: 'as root: usermod --add-subuids 100000-165535 --add-subgids 100000-165535 USER, and install newuidmap (uidmap)',
+  });
+}
+
 function namespaces(request: SandboxRequest): number {
   const cgroup = hasUnifiedCgroups() ? cloneFlags.newCgroup : 0;
   const network = request.network === 'none' ? cloneFlags.newNet : 0;
@@ -60,6 +75,8 @@ function lookAtMachine(): Isolation {
   return {
     ...(seccomp === undefined ? {} : { seccomp }),
     openFiles: mostOpenFiles(),
+    userNamespace: inUserNamespace(),
+    singleId: mappedIds('gid') === 1,
     lastCapability: Number(readOr('/proc/sys/kernel/cap_last_cap', '40')),
     available: effectiveCapabilities(),
     masked: guardedPaths.masked.flatMap(path => {
@@ -111,7 +128,7 @@ function fillDev(dev: number): void {
     'devpts',
     inside('pts'),
     { nosuid: true, noexec: true },
-    'newinstance,ptmxmode=0666,mode=0620,gid=5',
+    `newinstance,ptmxmode=0666,mode=0620${mappedIds('gid') > TTY_GROUP ? `,gid=${TTY_GROUP}` : ''}`,
   );
   mountTmpfs(inside('shm'), { nosuid: true, nodev: true, noexec: true, size: shmSize });
 }

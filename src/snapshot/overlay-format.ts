@@ -1,8 +1,9 @@
 // How an overlay directory says that something is gone (docs.kernel.org/filesystems/overlayfs.html): a character device
 // 0:0 hides a name of the layers below, the attribute trusted.overlay.opaque hides everything that a directory has below.
-// (user.overlay.opaque says nothing here: a step may set it on what it likes.)
+// In a user namespace it is user.overlay.opaque, which elsewhere says nothing: a step may set it on what it likes.
 import { type BigIntStats, chmodSync, chownSync, lstatSync, type Stats } from 'node:fs';
 import { cwdFd, orThrow, tryMknodAt } from '../host/fs-calls.ts';
+import { inUserNamespace } from '../host/ids.ts';
 import { setMtime } from '../host/times.ts';
 import { readXattr, readXattrs } from '../host/xattr.ts';
 
@@ -22,9 +23,17 @@ export function isWhiteout(stat: Stats | BigIntStats): boolean {
   return stat.isCharacterDevice() && BigInt(stat.rdev) === 0n;
 }
 
+/** Root alone may read `trusted` attributes; everybody else's trees are marked by the other kind. */
+function opaqueMark(): string {
+  mark ??= `${process.geteuid?.() === 0 && !inUserNamespace() ? 'trusted' : 'user'}.overlay.opaque`;
+  return mark;
+}
+
+let mark: string | undefined;
+
 /** Whether a directory hides what is below it. */
 export function isOpaque(dir: Buffer): boolean {
-  return readXattr(dir, 'trusted.overlay.opaque')?.toString() === 'y';
+  return readXattr(dir, opaqueMark())?.toString() === 'y';
 }
 
 /** Makes a whiteout. @throws SystemError */
@@ -66,12 +75,12 @@ export function directoriesBelow(parents: readonly Buffer[], name: Buffer): read
  */
 export function likeBelow(upper: string, below: string | undefined): void {
   if (below === undefined) {
-    chownSync(upper, 0, 0);
+    if (process.geteuid?.() === 0) chownSync(upper, 0, 0);
     chmodSync(upper, 0o755);
     return;
   }
   const stat = lstatSync(below, { bigint: true });
-  chownSync(upper, Number(stat.uid), Number(stat.gid));
+  if (process.geteuid?.() === 0) chownSync(upper, Number(stat.uid), Number(stat.gid));
   chmodSync(upper, 0o755);
   setMtime(upper, stat.mtimeNs);
 }

@@ -2,6 +2,7 @@
 import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { messageOf } from '../errors.ts';
+import { inUserNamespace } from '../host/ids.ts';
 import { enterMountNamespace } from '../host/namespace.ts';
 import { copyingDriver } from './copying.ts';
 import type { SnapshotDriver } from './driver.ts';
@@ -18,7 +19,7 @@ export interface SnapshotChoice {
  * @param dir an existing directory on the file system that snapshots will be on
  */
 export async function chooseSnapshots(dir: string): Promise<SnapshotChoice> {
-  const driver = overlayDriver();
+  const driver = overlayDriver({ userXattr: inUserNamespace() });
   try {
     enterMountNamespace();
     await tryOverlay(driver, dir);

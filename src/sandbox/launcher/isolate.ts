@@ -29,6 +29,10 @@ const KEYCTL_JOIN_SESSION_KEYRING = 1;
 const SECCOMP_SET_MODE_FILTER = 1;
 /** Without it older kernels make every program under a filter slower. */
 const SECCOMP_FILTER_FLAG_SPEC_ALLOW = 4;
+const AT_FDCWD = -100;
+const AT_RECURSIVE = 0x8000;
+/** rdonly, nosuid, nodev, noexec */
+const MOUNT_ATTR_GUARDED = 15;
 const defaultPath = '/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin';
 
 /** What the machine adds to the request. */
@@ -41,6 +45,10 @@ export interface Isolation {
   /** Which of the paths to hide exist here, and what they are. */
   readonly masked: readonly { readonly path: string; readonly isDirectory: boolean }[];
   readonly readonlyPaths: readonly string[];
+  /** This process is root of a user namespace: /sys cannot be mounted anew next to the machine's network. */
+  readonly userNamespace?: boolean;
+  /** There is one group id, so none can be chosen. */
+  readonly singleId?: boolean;
   /** Instructions of a BPF program for seccomp(2), 8 bytes each. */
   readonly seccomp?: Buffer;
 }
@@ -81,11 +89,32 @@ function rootSteps(request: SandboxRequest, machine: Isolation): readonly Launch
     mount(rootfs, rootfs, 0, MS.bind | MS.rec),
     // Device files may be made, as Docker lets them, but none outside /dev can be opened.
     ...(insecure ? [] : [mount(0, rootfs, 0, MS.remount | MS.bind | MS.nodev)]),
-    mount('proc', proc, 'proc', guarded),
-    mount('sysfs', sys, 'sysfs', guarded | access),
+    ...procSteps(proc, machine),
+    ...sysSteps(sys, request, machine, guarded | access),
     mount('mqueue', `${rootfs}/dev/mqueue`, 'mqueue', guarded),
     ...(insecure ? [] : machine.readonlyPaths.flatMap(path => makeReadonly(rootfs + path))),
     ...(insecure ? [] : machine.masked.map(({ path, isDirectory }) => hide(rootfs + path, isDirectory))),
+  ];
+}
+
+/** In a container, the kernel may refuse a new /proc where parts of the old one are hidden: then that one is shown. */
+function procSteps(proc: string, machine: Isolation): readonly LauncherStep[] {
+  if (machine.userNamespace !== true) return [mount('proc', proc, 'proc', guarded)];
+  return [mount('/proc', proc, 0, MS.bind | MS.rec), attempt('mount', 'proc', proc, 'proc', guarded, 0)];
+}
+
+function sysSteps(
+  sys: string,
+  request: SandboxRequest,
+  machine: Isolation,
+  flags: number,
+): readonly LauncherStep[] {
+  const isOwn = request.network !== 'host' || machine.userNamespace !== true;
+  if (isOwn) return [mount('sysfs', sys, 'sysfs', flags)];
+  const attributes = { words: [MOUNT_ATTR_GUARDED, 0, 0, 0] };
+  return [
+    mount('/sys', sys, 0, MS.bind | MS.rec),
+    attempt('mount_setattr', AT_FDCWD, sys, AT_RECURSIVE, attributes, 32),
   ];
 }
 
@@ -155,12 +184,16 @@ function commandSteps(request: SandboxRequest, machine: Isolation): readonly Lau
     ...(machine.seccomp === undefined || request.security === 'insecure'
       ? []
       : seccompSteps(machine.seccomp)),
-    named('set groups', call('setgroups', groups.length, Buffer.from(new Uint32Array(groups).buffer))),
+    ...(machine.singleId === true ? [] : [setGroups(groups)]),
     named('set the group', call('setresgid', request.gid, request.gid, request.gid)),
     named('set capabilities', call('capset', ...capabilitySets(granted(request, machine)))),
     named('set the user', call('setresuid', request.uid, request.uid, request.uid)),
     ...executeSteps(request),
   ];
+}
+
+function setGroups(groups: readonly number[]): LauncherStep {
+  return named('set groups', call('setgroups', groups.length, Buffer.from(new Uint32Array(groups).buffer)));
 }
 
 function seccompSteps(program: Buffer): readonly LauncherStep[] {

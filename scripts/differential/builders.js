@@ -58,8 +58,9 @@ function refusal(text) {
 async function imageWithoutLayers(tag, env) {
   const [inspected] = JSON.parse(await must([...docker, 'image', 'inspect', tag], env));
   const format = ['--no-trunc', '--format', '{{json .}}'];
-  const lines = (await must([...docker, 'history', ...format, tag], env)).trim().split('\n');
+  const lines = (await must([...docker, 'history', ...format, tag], env)).split('\n');
   const history = lines
+    .filter(line => line !== '')
     .reverse()
     .map(line => ({ created_by: JSON.parse(line).CreatedBy, empty_layer: true }));
   const { Architecture: architecture, Os: os, Variant: variant, Author: author, Config: config } = inspected;

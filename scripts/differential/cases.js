@@ -1,6 +1,7 @@
 // The corpus of the differential test: test/corpus/differential/<case>/, each a build context with, beside its files,
 //   args        flags of the build, one a line; $DIR is the context's place; a line without a dash is the context itself
-//   expect      the word `refused` when both builders must refuse
+//   expect      the word `refused` when both builders must refuse; `newer` when an engine may refuse because its BuildKit
+//               is too old: then docker.json was written by hand after BuildKit's documentation
 //   prepare.sh  makes in the context what a repository cannot hold: links, devices, odd names, archives
 //   docker.json what Docker made of it
 // None of these four is part of the context that is built.
@@ -25,7 +26,7 @@ export function caseNames(words) {
 
 /**
  * Copies a case to `dir` (which must not exist), makes modes and times the same on every machine, and prepares it.
- * @returns {{flags: string[], context: string, refused: boolean}}
+ * @returns {{flags: string[], context: string, expect: 'built' | 'refused' | 'newer'}}
  */
 export function prepare(name, dir) {
   const from = join(corpus, name);
@@ -41,11 +42,11 @@ export function prepare(name, dir) {
   execFileSync('sh', ['-euc', script, 'sh', from, dir, time], { stdio: ['ignore', 'ignore', 'pipe'] });
   const lines = existsSync(join(from, 'args')) ? readFileSync(join(from, 'args'), 'utf8').split('\n') : [];
   const words = lines.filter(line => line !== '').map(line => line.replaceAll('$DIR', dir));
-  const refused = existsSync(join(from, 'expect'));
+  const expectFile = join(from, 'expect');
   return {
     flags: words.filter(word => word.startsWith('-')),
     context: words.find(word => !word.startsWith('-')) ?? dir,
-    refused,
+    expect: existsSync(expectFile) ? readFileSync(expectFile, 'utf8').trim() : 'built',
   };
 }
 

@@ -1,0 +1,2 @@
+#!/bin/sh
+tar -cf empty.tar -T /dev/null; : > zero; gzip -n < zero > empty.gz

@@ -1,0 +1,2 @@
+#!/bin/sh
+ln -s a l; chmod 2755 d/s

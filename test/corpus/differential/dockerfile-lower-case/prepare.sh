@@ -1,0 +1,2 @@
+#!/bin/sh
+rm Dockerfile; printf 'FROM scratch\nCOPY . /all/\n' > dockerfile

@@ -1,0 +1,2 @@
+#!/bin/sh
+mkdir -p tree/x/y d; echo file > d/x

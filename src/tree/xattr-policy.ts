@@ -8,7 +8,11 @@ const kept: ReadonlySet<string> = new Set([
   'system.posix_acl_default',
 ]);
 
+/** Names in user.* that the kernel's overlay and slipway's own records (tree/owner-record.ts) are kept under. */
+const ours = ['user.overlay.', 'user.slipway.'];
+
 /** Whether an attribute of this name is read from trees and set by extraction. */
 export function isKeptXattr(name: string): boolean {
-  return kept.has(name) || (name.startsWith('user.') && !name.startsWith('user.overlay.'));
+  if (name.startsWith('user.')) return !ours.some(prefix => name.startsWith(prefix));
+  return kept.has(name);
 }

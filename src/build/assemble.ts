@@ -30,7 +30,6 @@ export async function assemble(
   const created = epoch === undefined ? history.at(-1)?.created : new Date(epoch * 1000).toISOString();
   const config: ImageConfig = {
     ...stage.config,
-    platform: stage.platform,
     config: withLabels(stage.config.config, request.labels),
     diffIds,
     history,
@@ -45,7 +44,7 @@ export async function assemble(
     layers: [...parts.layers.slice(0, parts.baseLayers), ...clamped.map(tar => tar.diffId as LayerId)],
     diffIds: diffIds as DiffId[],
     baseLayers: parts.baseLayers,
-    platform: stage.platform,
+    platform: config.platform,
     names: request.tags.map(formatReference),
     annotations: Object.fromEntries(request.annotations),
     ...(epoch === undefined ? {} : { createdSec: epoch }),

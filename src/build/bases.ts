@@ -8,11 +8,15 @@ import type { BaseRequest } from '../plan/steps.ts';
 import type { BuildRequest } from './request.ts';
 import type { BaseImage, Tools } from './tools.ts';
 
+/** Lookups by id, which the plans of several platforms share. */
+export type Lookups = Map<string, Promise<BaseImage>>;
+
 /** The images of an outline, those included that ONBUILD triggers of other images ask for. */
 export async function findAllBases(
   outline: Outline,
   request: BuildRequest,
   tools: Tools,
+  lookups: Lookups = new Map(),
 ): Promise<{ bases: ReadonlyMap<string, BaseImage>; configs: ReadonlyMap<string, ImageConfig> }> {
   const bases = new Map<string, BaseImage>();
   const configs = new Map<string, ImageConfig>();
@@ -21,7 +25,7 @@ export async function findAllBases(
     missing.length > 0;
     missing = missingBases(outline, configs)
   ) {
-    for (const [id, base] of await findBases(missing, outline, request, tools)) {
+    for (const [id, base] of await findBases(missing, outline, request, tools, lookups)) {
       bases.set(id, base);
       configs.set(id, base.config);
     }
@@ -35,8 +39,15 @@ async function findBases(
   outline: Outline,
   build: BuildRequest,
   tools: Tools,
+  lookups: Lookups,
 ): Promise<Map<string, BaseImage>> {
-  const found = await Promise.allSettled(requests.map(request => findBase(request, outline, build, tools)));
+  const found = await Promise.allSettled(
+    requests.map(request => {
+      const lookup = lookups.get(request.id) ?? findBase(request, outline, build, tools);
+      lookups.set(request.id, lookup);
+      return lookup;
+    }),
+  );
   const failed = found.find(result => result.status === 'rejected');
   if (failed) throw failed.reason;
   const bases = new Map<string, BaseImage>();

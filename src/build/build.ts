@@ -1,19 +1,28 @@
 // The story of one build, top to bottom (src/README.md has the drawing).
 import type { BuiltProject } from '../cache/history.ts';
-import { openContext } from '../context/open.ts';
+import { type OpenedContext, openContext } from '../context/open.ts';
+import type { Dockerfile } from '../dockerfile/instructions.ts';
 import { parseDockerfile } from '../dockerfile/parse.ts';
 import { BuildError, type Diagnostic } from '../errors.ts';
 import type { FinishedImage } from '../export/finished-image.ts';
-import { hostPlatform } from '../image/platform.ts';
+import { hostPlatform, type Platform } from '../image/platform.ts';
 import { makeGraph } from '../plan/graph.ts';
-import { makeOutline } from '../plan/outline.ts';
-import type { Graph, PlannedStage } from '../plan/steps.ts';
+import type { NamedContext } from '../plan/options.ts';
+import { makeOutline, type Outline } from '../plan/outline.ts';
+import type { PlannedStage } from '../plan/steps.ts';
 import { assemble } from './assemble.ts';
-import { findAllBases } from './bases.ts';
+import { findAllBases, type Lookups } from './bases.ts';
 import { checkDockerfile } from './check.ts';
 import { contextOptions } from './context-options.ts';
 import { Journal } from './journal.ts';
 import { namedContextsOf, openNamedContexts } from './named-contexts.ts';
+import {
+  type JoinedGraph,
+  joinGraphs,
+  type PlatformGraph,
+  refuseForeignRuns,
+  withoutRepetition,
+} from './platforms.ts';
 import type { BuildRequest } from './request.ts';
 import { runGraph } from './scheduler.ts';
 import { type Contexts, Sources } from './sources.ts';
@@ -22,14 +31,15 @@ import type { StageResult } from './stage-result.ts';
 import type { BaseImage, Tools } from './tools.ts';
 
 export interface BuildResult {
-  readonly image: FinishedImage;
+  /** One for each platform, in the order in which they were asked for. */
+  readonly images: readonly FinishedImage[];
   readonly warnings: readonly Diagnostic[];
   readonly cachedSteps: number;
   readonly totalSteps: number;
 }
 
 /**
- * Builds one platform of a Dockerfile up to the finished image; exporting it is the caller's (build/deliver.ts).
+ * Builds a Dockerfile up to the finished image, or one for each platform; exporting is the caller's (build/deliver.ts).
  * @throws BuildError with the code of whatever went wrong; the store is usable afterwards
  */
 export async function build(request: BuildRequest, given: Tools): Promise<BuildResult> {
@@ -39,39 +49,76 @@ export async function build(request: BuildRequest, given: Tools): Promise<BuildR
   refuseErrors(dockerfile.diagnostics);
   const named = namedContextsOf(request);
   await using directories = await openNamedContexts(named, request, tools);
-  const outline = makeOutline(dockerfile, {
-    ...(request.target === undefined ? {} : { target: request.target }),
-    ...(request.keepUnused ? { keepUnused: true } : {}),
-    buildArgs: request.buildArgs,
-    platform: request.platform ?? hostPlatform(),
-    platformRequested: request.platform !== undefined,
-    buildPlatform: hostPlatform(),
-    namedContexts: named,
-  });
-  const { bases, configs } = await findAllBases(outline, request, tools);
-  const graph = makeGraph(outline, configs);
-  const findings = [
-    ...checkDockerfile({ dockerfile, outline, ignore: context.ignore, configs }),
-    ...graph.warnings,
-  ];
-  for (const diagnostic of findings) tools.emit({ kind: 'warning', diagnostic, atMs: tools.now() });
+  const plan = { dockerfile, named, context, request, tools, lookups: new Map() };
+  const plans = await Promise.all(platformsOf(request).map(platform => planFor(platform, plan)));
+  const graph = joinGraphs(plans);
+  for (const diagnostic of withoutRepetition(plans.flatMap(plan => plan.findings)))
+    tools.emit({ kind: 'warning', diagnostic, atMs: tools.now() });
+  await refuseForeignRuns(graph.stages, async platform =>
+    (await import('../sandbox/emulation.ts')).canRun(platform),
+  );
 
   const contexts: Contexts = new Map([[undefined, context.tree], ...directories.trees]);
+  const bases = new Map(plans.flatMap(plan => [...plan.bases]));
   const results = await execute(graph, contexts, bases, request, tools);
-  const target = stageOf(graph, graph.target);
-  const result = results.get(graph.target);
-  if (!result) throw new BuildError('internal', 'the target stage has no result');
-  const epoch = request.sourceDateEpoch ?? outline.sourceDateEpoch;
+  const epoch = request.sourceDateEpoch ?? plans[0]?.outline.sourceDateEpoch;
   const dated = epoch === undefined ? request : { ...request, sourceDateEpoch: epoch };
-  const image = await assemble(target, result, dated, tools, tools.signal);
+  const images = await Promise.all(
+    graph.targets.map(index => {
+      const result = results.get(index);
+      if (!result) throw new BuildError('internal', 'the target stage has no result');
+      return assemble(stageOf(graph, index), result, dated, tools, tools.signal);
+    }),
+  );
   await tools.store.meta.flush();
   const all = [...results.values()];
   return {
-    image,
+    images,
     warnings,
     cachedSteps: all.reduce((sum, stage) => sum + stage.cachedSteps, 0),
     totalSteps: all.reduce((sum, stage) => sum + stage.totalSteps, 0),
   };
+}
+
+function platformsOf({ platforms = [], platform }: BuildRequest): readonly (Platform | undefined)[] {
+  return platforms.length > 0 ? platforms : [platform];
+}
+
+interface Plan extends PlatformGraph {
+  readonly outline: Outline;
+  readonly bases: ReadonlyMap<string, BaseImage>;
+  readonly findings: readonly Diagnostic[];
+}
+
+/** What the plans of all platforms are made from. */
+interface Planning {
+  readonly dockerfile: Dockerfile;
+  readonly named: ReadonlyMap<string, NamedContext>;
+  readonly context: OpenedContext;
+  readonly request: BuildRequest;
+  readonly tools: Tools;
+  readonly lookups: Lookups;
+}
+
+/** @param asked absent: the machine's platform, and the image says what its base says */
+async function planFor(
+  asked: Platform | undefined,
+  { dockerfile, named, context, request, tools, lookups }: Planning,
+): Promise<Plan> {
+  const platform = asked ?? hostPlatform();
+  const outline = makeOutline(dockerfile, {
+    ...(request.target === undefined ? {} : { target: request.target }),
+    ...(request.keepUnused ? { keepUnused: true } : {}),
+    buildArgs: request.buildArgs,
+    platform,
+    platformRequested: asked !== undefined,
+    buildPlatform: hostPlatform(),
+    namedContexts: named,
+  });
+  const { bases, configs } = await findAllBases(outline, request, tools, lookups);
+  const graph = makeGraph(outline, configs);
+  const checked = checkDockerfile({ dockerfile, outline, ignore: context.ignore, configs });
+  return { platform, outline, bases, graph, findings: [...checked, ...graph.warnings] };
 }
 
 /** Tools that note what they are warned about: some of it is found while steps are carried out. */
@@ -85,7 +132,7 @@ function keepWarnings(tools: Tools): { readonly tools: Tools; readonly warnings:
 }
 
 async function execute(
-  graph: Graph,
+  graph: JoinedGraph,
   contexts: Contexts,
   bases: ReadonlyMap<string, BaseImage>,
   request: BuildRequest,
@@ -117,7 +164,7 @@ async function execute(
   }
 }
 
-function stageOf(graph: Graph, index: number): PlannedStage {
+function stageOf(graph: JoinedGraph, index: number): PlannedStage {
   const stage = graph.stages.find(each => each.index === index);
   if (!stage) throw new BuildError('internal', `the plan has no stage ${index}`);
   return stage;

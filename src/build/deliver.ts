@@ -1,9 +1,10 @@
 // A finished image goes where the outputs say: by default into the local store under its names.
 import type { Writable } from 'node:stream';
 import { parseBoolean } from '../dockerfile/directives.ts';
+import { BuildError } from '../errors.ts';
 import { checkDestination } from '../export/destination.ts';
 import { exportImage } from '../export/export.ts';
-import type { ExportInput, FinishedImage } from '../export/finished-image.ts';
+import { type ExportInput, type FinishedImage, namesOf } from '../export/finished-image.ts';
 import { type OutputSpec, parseOutput } from '../export/output-spec.ts';
 import type { Push, Receipt } from '../export/tools.ts';
 import type { Descriptor } from '../image/descriptor.ts';
@@ -36,14 +37,15 @@ export async function checkDestinations(
 
 /** @throws BuildError `output`, `network`, `auth`, ...; an output that failed leaves nothing under its name */
 export async function deliver(
-  image: FinishedImage,
+  images: readonly FinishedImage[],
   request: BuildRequest,
   tools: Tools,
   delivery: DeliveryTools,
 ): Promise<Delivery> {
   const specs = request.outputs.length > 0 ? request.outputs : [parseOutput('type=image')];
+  const input = inputOf(images, request);
   const receipts: Receipt[] = [];
-  for (const spec of specs) receipts.push(await deliverTo(spec, image, request, tools, delivery));
+  for (const spec of specs) receipts.push(await deliverTo(spec, input, request, tools, delivery));
   await tools.store.meta.flush();
   const descriptor = receipts.findLast(receipt => receipt.root)?.root;
   return {
@@ -56,17 +58,17 @@ export async function deliver(
 
 async function deliverTo(
   spec: OutputSpec,
-  image: FinishedImage,
+  input: ExportInput,
   request: BuildRequest,
   tools: Tools,
   delivery: DeliveryTools,
 ): Promise<Receipt> {
   const id = `export:${spec.kind}:${'dest' in spec ? spec.dest : ''}`;
-  const name = `exporting to ${describe(spec, image)}`;
+  const name = `exporting to ${describe(spec, namesOf(input))}`;
   tools.emit({ kind: 'start', id, name, atMs: tools.now() });
   try {
     const receipt = await exportImage(
-      inputOf(image, request),
+      input,
       spec,
       {
         store: tools.store,
@@ -79,7 +81,7 @@ async function deliverTo(
       tools.signal,
     );
     if (spec.kind === 'image') {
-      for (const imageName of image.names) tools.store.meta.set('misc', `built ${imageName}`, true);
+      for (const imageName of namesOf(input)) tools.store.meta.set('misc', `built ${imageName}`, true);
     }
     tools.emit({ kind: 'end', id, outcome: 'done', atMs: tools.now() });
     return receipt;
@@ -90,12 +92,15 @@ async function deliverTo(
 }
 
 /** The build arg BUILDKIT_MULTI_PLATFORM asks for an index also where one platform was built. */
-function inputOf(image: FinishedImage, { buildArgs }: BuildRequest): ExportInput {
-  if (!parseBoolean(buildArgs.get('BUILDKIT_MULTI_PLATFORM') ?? '')) return { kind: 'image', image };
-  return { kind: 'index', images: [image], names: image.names, annotations: {} };
+function inputOf(images: readonly FinishedImage[], { buildArgs }: BuildRequest): ExportInput {
+  const [image] = images;
+  if (!image) throw new BuildError('internal', 'nothing was built');
+  const wanted = parseBoolean(buildArgs.get('BUILDKIT_MULTI_PLATFORM') ?? '');
+  if (images.length === 1 && !wanted) return { kind: 'image', image };
+  return { kind: 'index', images, names: image.names, annotations: {} };
 }
 
-function describe(spec: OutputSpec, image: FinishedImage): string {
+function describe(spec: OutputSpec, names: readonly string[]): string {
   switch (spec.kind) {
     case 'docker':
       return `docker archive ${spec.dest}`;
@@ -105,9 +110,9 @@ function describe(spec: OutputSpec, image: FinishedImage): string {
     case 'local':
       return `${spec.kind} ${spec.dest}`;
     case 'image':
-      return image.names.length > 0 ? `local store as ${image.names.join(', ')}` : 'local store';
+      return names.length > 0 ? `local store as ${names.join(', ')}` : 'local store';
     case 'registry':
-      return `registry as ${(spec.names ?? image.names).join(', ')}`;
+      return `registry as ${(spec.names ?? names).join(', ')}`;
     case 'cacheonly':
       return 'nothing but the cache';
   }

@@ -19,6 +19,8 @@ export interface BuildRequest {
   readonly keepUnused?: boolean;
   /** Absent: the machine's. */
   readonly platform?: Platform;
+  /** One image for each, under an index; `platform` is then the first of them. Absent or empty: `platform` alone. */
+  readonly platforms?: readonly Platform[];
   readonly namedContexts: ReadonlyMap<string, string>;
   readonly tags: readonly Reference[];
   readonly labels: ReadonlyMap<string, string>;

@@ -16,6 +16,7 @@ import { checkDestination } from '../../src/export/destination.ts';
 import { exportImage } from '../../src/export/export.ts';
 import { parseOutput } from '../../src/export/output-spec.ts';
 import type { Receipt } from '../../src/export/tools.ts';
+import { hostPlatform } from '../../src/image/platform.ts';
 import { exporterContract } from '../contracts/exporter.ts';
 import { type ExportBench, never, withExportBench } from '../support/small-image.ts';
 
@@ -191,17 +192,46 @@ describe('a docker archive', () => {
       ]);
     }));
 
-  it('is refused for several platforms', () =>
+  it('of several platforms has the index in its layout, and the image of this machine for readers of the older format', () =>
     withExportBench(async bench => {
-      const images = [await bench.image(), await bench.image()];
-      const input = { kind: 'index', images, names: [], annotations: {} } as const;
-      await assert.rejects(exportImage(input, parseOutput('type=docker,dest=out'), bench.tools, never), {
-        code: 'unsupported',
-      });
+      const host = hostPlatform();
+      const other = { os: 'linux', architecture: host.architecture === 's390x' ? 'amd64' : 's390x' };
+      const images = [await bench.image([], other), await bench.image([], host)];
+      const input = { kind: 'index', images, names: [name], annotations: {} } as const;
+      const receipt = await exportImage(input, parseOutput('type=docker,dest=out'), bench.tools, never);
+      const path = join(bench.cwd, 'out');
+      const [top] = JSON.parse(tarText(path, 'index.json')).manifests;
+      assert.equal(top.digest, receipt.root?.digest);
+      assert.equal(JSON.parse(tarText(path, blobPath(receipt))).manifests.length, 2);
+      const [entry, another] = JSON.parse(tarText(path, 'manifest.json'));
+      assert.equal(entry.Config, `blobs/sha256/${images[1]?.configDigest.slice(7)}`);
+      assert.equal(another, undefined);
     }));
 });
 
 describe('a file system tar', () => {
+  it('of several platforms has a directory for each, hard links within', () =>
+    withExportBench(async bench => {
+      const images = [
+        await bench.image([], { os: 'linux', architecture: 'arm', variant: 'v7' }),
+        await bench.image([], { os: 'linux', architecture: 'amd64' }),
+      ];
+      const input = { kind: 'index', images, names: [], annotations: {} } as const;
+      await exportImage(input, parseOutput('type=tar,dest=out'), bench.tools, never);
+      const names = tarNames(join(bench.cwd, 'out'));
+      assert.deepEqual(
+        names.filter(each => each.split('/').length === 2 && each.endsWith('/')),
+        ['linux_amd64/', 'linux_arm_v7/'],
+      );
+      await exportImage(input, parseOutput('type=local,dest=dir'), bench.tools, never);
+      for (const dir of ['linux_amd64', 'linux_arm_v7']) {
+        const [tool, twin] = ['bin/tool', 'bin/twin'].map(each =>
+          lstatSync(join(bench.cwd, 'dir', dir, each)),
+        );
+        assert.equal(tool?.ino, twin?.ino);
+      }
+    }));
+
   it('holds what the layers come to, and nothing that a later layer removed', () =>
     withExportBench(async bench => {
       await run(bench, 'type=tar,dest=out');

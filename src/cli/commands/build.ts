@@ -8,7 +8,9 @@ import type { Delivery } from '../../build/deliver.ts';
 import type { BuildRequest } from '../../build/request.ts';
 import { BuildError } from '../../errors.ts';
 import type { Emit } from '../../events.ts';
+import type { Digest } from '../../image/digest.ts';
 import { parseReference } from '../../image/reference.ts';
+import { keepHouse } from '../housekeeping.ts';
 import { addBuildOptions, type BuildFlags } from '../options/build-options.ts';
 import { type GivenRegistryOptions, registryOptions, requireAuthFile } from '../options/registry-options.ts';
 import type { ProgressMode } from '../progress/progress.ts';
@@ -99,12 +101,23 @@ async function buildAndDeliver(
   });
   const work = async () => {
     const result = await build(request, wired.tools);
-    const delivery = await deliver(result.image, request, wired.tools, { push: wired.push, ...stdout });
+    const delivery = await deliver(result.images, request, wired.tools, { push: wired.push, ...stdout });
     return { result, delivery };
   };
   // What went to stdout cannot be taken back.
-  if (request.outputs.some(spec => 'dest' in spec && spec.dest === '-')) return await work();
-  return await healing(wired.tools.store, text => session.err(`warning: ${text}\n`), work);
+  const isStream = request.outputs.some(spec => 'dest' in spec && spec.dest === '-');
+  const warn = (text: string) => session.err(`warning: ${text}\n`);
+  const done = isStream ? await work() : await healing(wired.tools.store, warn, work);
+  await keepHouse(wired.tools.store, session);
+  return done;
+}
+
+/** Of several platforms that of the index, as docker has it; files have none, so the first platform's stands for them. */
+function imageId({ images }: BuildResult, { descriptor }: Delivery): Digest {
+  const [first] = images;
+  const id = images.length > 1 ? (descriptor?.digest ?? first?.configDigest) : first?.configDigest;
+  if (id === undefined) throw new BuildError('internal', 'nothing was built');
+  return id;
 }
 
 /** `--creds` is for the registry that the image's names are in. */
@@ -125,7 +138,7 @@ async function report(
   quiet: boolean,
 ): Promise<void> {
   const { renderDiagnostic } = await import('../report-error.ts');
-  const id = result.image.configDigest;
+  const id = imageId(result, delivery);
   if (flags.iidfile) await writeWhole(resolve(session.cwd, flags.iidfile), id);
   if (flags.metadataFile) {
     await writeWhole(
@@ -151,10 +164,10 @@ async function report(
 }
 
 function metadata(result: BuildResult, delivery: Delivery): Record<string, unknown> {
-  const names = result.image.names;
+  const names = result.images[0]?.names ?? [];
   return {
     'slipway.build.warnings': result.warnings.map(w => ({ rule: w.rule, message: w.message })),
-    'containerimage.config.digest': result.image.configDigest,
+    ...(result.images.length > 1 ? {} : { 'containerimage.config.digest': imageId(result, delivery) }),
     ...(delivery.descriptor
       ? {
           'containerimage.digest': delivery.descriptor.digest,

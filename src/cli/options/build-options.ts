@@ -10,7 +10,7 @@ export interface BuildFlags extends RegistryFlags {
   readonly buildContext: readonly string[];
   readonly target?: string;
   readonly skipUnusedStages: string;
-  readonly platform?: string;
+  readonly platform: readonly string[];
   readonly cache: boolean;
   /** `--no-cache-filter`; commander takes "no-" for a negation. */
   readonly cacheFilter: readonly string[];
@@ -72,7 +72,12 @@ function addOwnOptions(command: Command): Command {
         .choices(['true', 'false'])
         .default('true'),
     )
-    .option('--platform <os/arch[/variant]>', 'platform of the image (default: that of this machine)')
+    .addOption(
+      repeated(
+        '--platform <os/arch[/variant]>',
+        'platforms of the image, separated by commas (default: that of this machine)',
+      ),
+    )
     .option('--no-cache', 'execute every step again')
     .addOption(repeated('--no-cache-filter <stages>', 'execute the steps of these stages again'))
     .option('--cache-ttl <duration>', 'take no result that is older, such as 24h (default: any age)')
@@ -120,6 +125,7 @@ export const buildDefaults: BuildFlags = {
   tag: [],
   buildArg: [],
   buildContext: [],
+  platform: [],
   skipUnusedStages: 'true',
   cache: true,
   cacheFilter: [],

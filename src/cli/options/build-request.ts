@@ -4,7 +4,7 @@ import { resolve } from 'node:path';
 import type { BuildRequest, PullPolicy } from '../../build/request.ts';
 import { BuildError, messageOf, printable } from '../../errors.ts';
 import { type OutputSpec, parseOutput } from '../../export/output-spec.ts';
-import { parsePlatform } from '../../image/platform.ts';
+import { formatPlatform, hostPlatform, parsePlatform } from '../../image/platform.ts';
 import { parseReference, type Reference, withDefaultTag } from '../../image/reference.ts';
 import { parseAge } from './age.ts';
 import type { BuildFlags } from './build-options.ts';
@@ -20,7 +20,6 @@ export function makeBuildRequest(context: string, flags: BuildFlags, env: Env, c
     );
   }
   const tags = flags.tag.map(parseTag);
-  const platform = flags.platform ?? env.DOCKER_DEFAULT_PLATFORM;
   const epoch = parseEpoch(flags, env);
   return {
     context,
@@ -29,7 +28,7 @@ export function makeBuildRequest(context: string, flags: BuildFlags, env: Env, c
     buildArgs: buildArgs(flags.buildArg, env),
     ...(flags.target === undefined ? {} : { target: flags.target }),
     ...(flags.skipUnusedStages === 'false' ? { keepUnused: true } : {}),
-    ...(platform ? { platform: parsePlatform(singlePlatform(platform)) } : {}),
+    ...platforms(flags.platform?.length ? flags.platform : [env.DOCKER_DEFAULT_PLATFORM ?? '']),
     namedContexts: pairs(flags.buildContext, '--build-context'),
     tags,
     labels: pairs(flags.label, '--label', true),
@@ -74,17 +73,17 @@ function parseTag(text: string): Reference {
   return withDefaultTag(ref);
 }
 
-function singlePlatform(text: string): string {
-  if (text.includes(',')) {
-    throw new BuildError(
-      'unsupported',
-      `several platforms in one build are not supported: ${printable(text)}`,
-      {
-        hint: 'build each platform by itself',
-      },
-    );
-  }
-  return text;
+/** `--platform a,b --platform c`; `local` is this machine's. Each platform counts once. */
+function platforms(texts: readonly string[]): Pick<BuildRequest, 'platform' | 'platforms'> {
+  const parsed = texts
+    .flatMap(text => text.split(','))
+    .map(text => text.trim())
+    .filter(text => text !== '')
+    .map(text => (text === 'local' ? hostPlatform() : parsePlatform(text)));
+  const all = [...new Map(parsed.map(each => [formatPlatform(each), each] as const)).values()];
+  const [first] = all;
+  if (first === undefined) return {};
+  return { platform: first, ...(all.length > 1 ? { platforms: all } : {}) };
 }
 
 /** `--build-arg NAME` without a value takes it from the environment; unset there, it is not passed at all (as docker). */

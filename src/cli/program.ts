@@ -2,11 +2,13 @@
 import { Command, type CommanderError } from 'commander';
 import { defineBuild } from './commands/build.ts';
 import { defineCache } from './commands/cache.ts';
+import { defineDu } from './commands/du.ts';
 import { defineImages } from './commands/images.ts';
 import { defineInfo } from './commands/info.ts';
 import { defineLint } from './commands/lint.ts';
 import { defineLogin } from './commands/login.ts';
 import { defineLogs } from './commands/logs.ts';
+import { definePrune } from './commands/prune.ts';
 import { definePull } from './commands/pull.ts';
 import { definePush } from './commands/push.ts';
 import { type Session, UsageShown } from './session.ts';
@@ -20,6 +22,8 @@ const commands = [
   defineLogin,
   defineLint,
   defineCache,
+  defineDu,
+  definePrune,
   defineLogs,
   defineInfo,
 ];
@@ -29,7 +33,7 @@ export function makeProgram(session: Session): Command {
   const program = new Command('slipway');
   program
     .description('Builds container images without a daemon')
-    .version(`slipway ${version}`, '-v, --version', 'print the version')
+    .version(`slipway ${version}`, '--version', 'print the version (alone also -v)')
     .option('-D, --debug', 'show stack traces and details of errors')
     .option('--root <dir>', 'directory of the local store (default: SLIPWAY_ROOT or the user data directory)')
     .showSuggestionAfterError(true)

@@ -34,7 +34,25 @@ export async function openStoreFor(session: Session, command: Command): Promise<
   const path =
     root ?? defaultStoreRoot(session.env, rootlessOf(session.env)?.uid ?? process.geteuid?.() ?? 0);
   const store = await openStore(path, { onWarning: text => session.err(`warning: ${text}\n`) });
-  return Object.assign(store, { [Symbol.asyncDispose]: () => store.close() });
+  const stay = setTimeout(() => becomeVisible(store), visibleAfterMs).unref();
+  return Object.assign(store, {
+    [Symbol.asyncDispose]: async () => {
+      clearTimeout(stay);
+      await store.close();
+    },
+  });
+}
+
+/** Well below the time for which prune spares what was used just now. */
+const visibleAfterMs = 2000;
+
+/** Makes this process one that prune sees, so that what it has looked up stays; shorter ones need it not. */
+function becomeVisible(store: Store): void {
+  try {
+    if (!store.tmp) return;
+  } catch {
+    // A full disk: then whatever this process does will say so.
+  }
 }
 
 /** Registries as this user's files configure them. @param given by flags (options/registry-options.ts) */
@@ -137,7 +155,7 @@ export async function openTools(session: Session, command: Command, options: Wir
     },
     async [Symbol.asyncDispose]() {
       await network.close();
-      await store.close();
+      await store[Symbol.asyncDispose]();
     },
   };
 }

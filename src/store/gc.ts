@@ -3,11 +3,13 @@
 // Builds that run meanwhile lose nothing. Using a blob or tree gives it the present time (usage.ts), and what was used
 // within the last seconds, or since a living process began to write to the store, stays. Between the last look at that
 // time and the removal lie microseconds.
-import { readdirSync, statSync } from 'node:fs';
+import { readdirSync, rmSync, statSync } from 'node:fs';
 import { rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { errnoOf } from '../errors.ts';
+import { tryLock } from '../host/lock.ts';
+import { removeTree } from '../host/temp.ts';
 import { type Digest, digestFromHash, isDigest } from '../image/digest.ts';
 import { storing } from './failure.ts';
 import { Reached } from './reach.ts';
@@ -22,12 +24,21 @@ export interface GarbageOptions {
   readonly recordsOlderThanMs?: number;
   /** Base images that no name stands for go too. Default false. */
   readonly bases?: boolean;
+  /** These are forgotten as well, with what only they need. */
+  readonly forget?: Forgotten;
   /** Milliseconds since 1970, by the clock that stamps files. */
   readonly now?: () => number;
   /** How long ago something must have been used to be taken for unused. Default 5000. */
   readonly useWindowMs?: number;
   /** false: what was used just now stays, nobody waits until that was some time ago. Default true. */
   readonly patient?: boolean;
+}
+
+/** Keys of the database. */
+export interface Forgotten {
+  readonly records?: ReadonlySet<string>;
+  readonly builds?: ReadonlySet<string>;
+  readonly misc?: ReadonlySet<string>;
 }
 
 export interface Garbage {
@@ -57,12 +68,10 @@ interface Candidate extends Garbage {
 export async function collectGarbage(store: Store, options: GarbageOptions): Promise<GarbageReport> {
   const now = options.now ?? (() => Date.now());
   const useWindowMs = options.useWindowMs ?? 5000;
-  const records = oldRecords(store, options.recordsOlderThanMs, now());
-  const roots = { forgotten: new Set(records.map(record => record.id)), bases: !options.bases };
-  if (!options.dryRun) {
-    for (const { id } of records) store.meta.delete('records', id);
-    await store.meta.flush();
-  }
+  const records = forgottenRecords(store, options, now());
+  const { builds = new Set<string>(), misc = new Set<string>() } = options.forget ?? {};
+  const forgotten = new Set([...records.map(record => record.id), ...builds, ...misc]);
+  const roots = { forgotten, bases: !options.bases };
   const sessions = liveSessions(store.root, undefined);
   const reached = await Reached.from(store, roots);
   const candidates = [...unreachedIn(store, reached)];
@@ -79,26 +88,49 @@ export async function collectGarbage(store: Store, options: GarbageOptions): Pro
       removed.push(garbage);
     }
   }
-  if (!options.dryRun) await forgetFacts(store, removed, reached);
+  if (!options.dryRun) {
+    // After the files, so that there is room for it on a full disk. A record without its layer is a miss meanwhile.
+    for (const { id } of records) store.meta.delete('records', id);
+    for (const id of builds) store.meta.delete('builds', id);
+    for (const id of misc) store.meta.delete('misc', id);
+    await forgetFacts(store, removed, reached);
+    removeIdleLocks(store);
+  }
   return { removed, spared, freedBytes: removed.reduce((sum, item) => sum + item.bytes, 0) };
 }
 
-function oldRecords(store: Store, olderThanMs: number | undefined, nowMs: number): Garbage[] {
-  if (olderThanMs === undefined) return [];
+/** With the aliases that lead to nothing any more. */
+function forgottenRecords(
+  store: Store,
+  { recordsOlderThanMs: olderThanMs, forget }: GarbageOptions,
+  nowMs: number,
+): Garbage[] {
+  if (olderThanMs === undefined && !forget?.records) return [];
   const found: Garbage[] = [];
   const kept = new Set<string>();
   const aliases: [string, string][] = [];
   for (const [key, value] of store.meta.entries('records')) {
     const { createdAt, alias } = (value ?? {}) as { createdAt?: unknown; alias?: unknown };
-    const ageMs = nowMs - Date.parse(String(createdAt));
+    const isOld = olderThanMs !== undefined && !(nowMs - Date.parse(String(createdAt)) < olderThanMs);
     if (typeof alias === 'string') aliases.push([key, alias]);
-    else if (ageMs < olderThanMs) kept.add(key);
-    else found.push({ kind: 'record', id: key, bytes: 0 });
+    else if (isOld || forget?.records?.has(key)) found.push({ kind: 'record', id: key, bytes: 0 });
+    else kept.add(key);
   }
   for (const [key, target] of aliases) {
     if (!kept.has(target)) found.push({ kind: 'record', id: key, bytes: 0 });
   }
   return found;
+}
+
+/** Files of step locks (build/step-lock.ts) that dead processes left; nobody holds them. */
+function removeIdleLocks(store: Store): void {
+  const dir = join(store.root, 'locks');
+  for (const name of namesIn(dir)) {
+    const lock = tryLock(join(dir, name), 'exclusive');
+    if (!lock) continue;
+    rmSync(join(dir, name), { force: true });
+    lock.release();
+  }
 }
 
 function* unreachedIn(store: Store, reached: Reached): Iterable<Candidate> {
@@ -139,7 +171,10 @@ async function removeItem(item: Candidate, store: Store): Promise<void> {
     case 'blob':
       return store.blobs.remove(item.id as Digest);
     case 'tree':
-      return store.trees.remove(item.id);
+      return store.trees.remove(item.id).catch(() => {
+        // Moving it aside first takes room that a full disk does not have.
+        return storing('removing a tree', item.path, () => removeTree(item.path));
+      });
     default:
       return storing('removing an index', item.path, () => rm(item.path, { force: true }));
   }

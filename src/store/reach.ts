@@ -1,11 +1,13 @@
 // What names, records and remembered base images lead to: manifests to configs and blobs, configs to layers, layers to
 // whatever layer/ wrote down about them.
-import { type Digest, hexOf, isDigest } from '../image/digest.ts';
+import { readFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { algorithmOf, type Digest, hexOf, isDigest } from '../image/digest.ts';
 import { maxManifestBytes } from '../image/manifest.ts';
 import type { Store } from './store.ts';
 
 export interface Roots {
-  /** Keys of records that do not count. */
+  /** Keys of the spaces `records`, `builds` and `misc` that do not count. */
   readonly forgotten: ReadonlySet<string>;
   /** Whether what is remembered in `misc` (base images) counts. */
   readonly bases: boolean;
@@ -25,7 +27,8 @@ export class Reached {
     for (const { descriptor } of [...store.names.list(), ...store.names.untagged()])
       await reached.#document(descriptor.digest);
     if (roots.bases) {
-      for (const [, value] of store.meta.entries('misc')) {
+      for (const [key, value] of store.meta.entries('misc')) {
+        if (roots.forgotten.has(key)) continue;
         for (const digest of digestsIn(value)) await reached.#document(digest);
       }
     }
@@ -35,6 +38,21 @@ export class Reached {
     for (const [key, value] of store.meta.entries('builds')) {
       if (!roots.forgotten.has(key)) reached.#build(value);
     }
+    return reached;
+  }
+
+  /** What one image leads to. @param document a descriptor, or any value with digests of documents in it */
+  static async fromDocuments(store: Store, document: unknown): Promise<Reached> {
+    const reached = new Reached(store);
+    for (const digest of digestsIn(document)) await reached.#document(digest);
+    return reached;
+  }
+
+  /** What one value of the space `records` or `builds` leads to. */
+  static fromFact(store: Store, space: 'records' | 'builds', value: unknown): Reached {
+    const reached = new Reached(store);
+    if (space === 'records') reached.#record(value);
+    else reached.#build(value);
     return reached;
   }
 
@@ -68,9 +86,11 @@ export class Reached {
     }
   }
 
+  /** Read here, because looking is no use of the image. */
   async #json(digest: Digest): Promise<Record<string, unknown>> {
     try {
-      const value: unknown = JSON.parse((await this.#store.blobs.read(digest, maxManifestBytes)).toString());
+      const path = join(this.#store.root, 'blobs', algorithmOf(digest), hexOf(digest));
+      const value: unknown = JSON.parse(await readFile(path, 'utf8'));
       return typeof value === 'object' && value !== null ? (value as Record<string, unknown>) : {};
     } catch {
       return {}; // a small layer, or damaged: the image cannot be used either way

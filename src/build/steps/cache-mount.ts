@@ -1,6 +1,6 @@
 // Directories of RUN --mount=type=cache, kept in the store between builds: `mounts/<hash of the id>/<slot>/fs`. The id is
 // hashed, so that nothing in it can name another directory (CVE-2024-9675).
-import { chmodSync, chownSync, existsSync, mkdirSync, writeFileSync } from 'node:fs';
+import { chmodSync, chownSync, existsSync, mkdirSync, utimesSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { BuildError } from '../../errors.ts';
 import { type Lock, tryLock, waitForLock } from '../../host/lock.ts';
@@ -32,6 +32,7 @@ export async function openCacheMount(
   const { dir, lock } = await takeSlot(home, mount.sharing, signal);
   try {
     await prepare(dir, mount, signal, seed);
+    utimesSync(dir, new Date(), new Date()); // when it was last used, for prune
   } catch (error) {
     lock.release();
     throw error;

@@ -1,12 +1,16 @@
 // Where images come from: the local store, a file or layout, a registry. FROM, COPY --from and mounts all ask here.
-import { isAbsolute, join, resolve } from 'node:path';
 import { BuildError } from '../errors.ts';
 import { configFromJson } from '../image/config.ts';
 import type { Descriptor } from '../image/descriptor.ts';
 import { formatReference, parseReference, type Reference, withDefaultTag } from '../image/reference.ts';
 import type { Layers } from '../layer/layers.ts';
-import { directoryContainer, tarContainer } from '../load/container.ts';
-import { type LoadedImage, loadImages } from '../load/image-file.ts';
+import {
+  chooseImage,
+  type FileReference,
+  openImageFile,
+  parseFileReference,
+} from '../load/file-reference.ts';
+import { loadImages } from '../load/image-file.ts';
 import type { BaseRequest } from '../plan/steps.ts';
 import type { ResolvedImage } from '../registry/registry.ts';
 import { readImage, type StoredImage } from '../store/images.ts';
@@ -25,7 +29,7 @@ export interface FinderParts {
 export function makeBaseFinder(parts: FinderParts): BaseFinder {
   return {
     async find(request, pull, signal) {
-      const file = fileReference(request.reference, parts.cwd);
+      const file = parseFileReference(request.reference, parts.cwd);
       if (file) return fromFile(file, request, parts, signal);
       const text = request.reference.replace(/^docker-image:\/\//, '');
       const ref = withDefaultTag(parseReference(text));
@@ -108,34 +112,6 @@ function adopt(name: string, image: StoredImage, parts: FinderParts, local: bool
   };
 }
 
-interface FileReference {
-  readonly kind: 'directory' | 'archive';
-  readonly path: string;
-  /** A name or digest after the path, choosing one of several images. */
-  readonly select?: string;
-}
-
-const schemes: Readonly<Record<string, FileReference['kind']>> = {
-  'oci-layout://': 'directory',
-  'oci:': 'directory',
-  'oci-archive:': 'archive',
-  'docker-archive:': 'archive',
-};
-
-/** `oci-layout://path[:tag][@digest]`, `oci-archive:path[:name]`, `docker-archive:path[:name]`. */
-function fileReference(text: string, cwd: string): FileReference | undefined {
-  const scheme = Object.keys(schemes).find(prefix => text.startsWith(prefix));
-  const kind = scheme && schemes[scheme];
-  if (!scheme || !kind) return undefined;
-  const rest = text.slice(scheme.length);
-  const digest = /@(sha\d+:[0-9a-f]+)$/.exec(rest);
-  const bare = digest ? rest.slice(0, digest.index) : rest;
-  const colon = bare.indexOf(':');
-  const path = colon < 0 ? bare : bare.slice(0, colon);
-  const select = digest?.[1] ?? (colon < 0 ? undefined : bare.slice(colon + 1));
-  return { kind, path: isAbsolute(path) ? path : resolve(cwd, path), ...(select ? { select } : {}) };
-}
-
 async function fromFile(
   file: FileReference,
   request: BaseRequest,
@@ -143,31 +119,8 @@ async function fromFile(
   signal: AbortSignal,
 ): Promise<BaseImage> {
   const { store } = parts;
-  await using container =
-    file.kind === 'directory'
-      ? directoryContainer(file.path)
-      : await tarContainer(file.path, join(store.tmp, `unpacked-${process.pid}-${Date.now()}.tar`), signal);
+  await using container = await openImageFile(file, store, signal);
   const images = await loadImages(container, store, signal);
-  const image = await readImage(store, choose(images, file).descriptor, request.platform);
+  const image = await readImage(store, chooseImage(images, file).descriptor, request.platform);
   return adopt(request.reference, image, parts, true);
-}
-
-function choose(images: readonly LoadedImage[], file: FileReference): LoadedImage {
-  const { select } = file;
-  const match = select
-    ? images.find(
-        image =>
-          image.descriptor.digest === select ||
-          image.names.some(name => name === select || name.endsWith(`:${select}`)),
-      )
-    : images[0];
-  if (match && (select || images.length === 1)) return match;
-  const names = images.flatMap(image => image.names);
-  throw new BuildError(
-    'not-found',
-    select ? `${file.path} has no image "${select}"` : `${file.path} holds ${images.length} images`,
-    {
-      hint: names.length > 0 ? `it has ${names.join(', ')}` : 'name one by its digest: PATH@sha256:...',
-    },
-  );
 }

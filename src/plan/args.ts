@@ -182,7 +182,7 @@ export function unusedBuildArgs(
   const warnings: Diagnostic[] = [...withoutEffect(options)];
   for (const name of options.buildArgs.keys()) {
     if (declared.has(name) || predefined.has(name) || isMagic(name)) continue;
-    const hint = didYouMean(name, declared, true);
+    const hint = didYouMean(name, [...declared, ...steering], true);
     warnings.push({
       severity: 'warning',
       rule: 'unused-build-arg',
@@ -193,16 +193,40 @@ export function unusedBuildArgs(
   return warnings;
 }
 
-/** Build args that ask docker for something that is not done here. */
+/** Build args that ask docker for something that is not done here. A boolean that is false asks for nothing. */
 function withoutEffect({ buildArgs }: PlanOptions): Diagnostic[] {
-  if (!parseBoolean(buildArgs.get('BUILDKIT_INLINE_CACHE') ?? '')) return [];
-  const message = 'BUILDKIT_INLINE_CACHE has no effect: no cache data is written into the image';
-  return [{ severity: 'warning', rule: 'no-effect', message }];
+  const asked = Object.keys(unsupported).filter(name => {
+    const value = buildArgs.get(name);
+    return value !== undefined && value !== '' && parseBoolean(value) !== false;
+  });
+  return asked.map(name => ({
+    severity: 'warning',
+    rule: 'no-effect',
+    message: `the build argument ${name} has no effect: ${unsupported[name]}`,
+  }));
 }
 
+const unsupported: Readonly<Record<string, string>> = {
+  BUILDKIT_INLINE_CACHE: 'no cache data is written into the image',
+  BUILDKIT_BUILD_NAME: 'builds have no names',
+  BUILDKIT_SBOM_SCAN_CONTEXT: 'nothing is scanned',
+  BUILDKIT_SBOM_SCAN_STAGE: 'nothing is scanned',
+};
+
+/** Build args that mean something without an ARG, beside the platform's and those of proxies. */
+const steering = [
+  'SOURCE_DATE_EPOCH',
+  'BUILDKIT_CACHE_MOUNT_NS',
+  'BUILDKIT_CONTEXT_KEEP_GIT_DIR',
+  'BUILDKIT_DOCKERFILE_CHECK',
+  'BUILDKIT_MULTI_PLATFORM',
+  'BUILDKIT_SANDBOX_HOSTNAME',
+  'BUILDKIT_SYNTAX',
+  ...Object.keys(unsupported),
+];
+
 function isMagic(name: string): boolean {
-  if (name.startsWith('BUILDKIT_') || name === 'SOURCE_DATE_EPOCH') return true;
-  return proxyNames.some(proxy => proxy === name.toUpperCase());
+  return steering.includes(name) || proxyNames.some(proxy => proxy === name.toUpperCase());
 }
 
 /** A hint when one of `missing` looks like a misspelt global arg. */

@@ -236,6 +236,21 @@ ADD --unpack ${origin}/a.tar /unpacked/
   );
 });
 
+test('ADD of a URL is asked for every time, and executed again only when other bytes come', async () => {
+  let body = 'one';
+  await served(
+    (_, response) => response.end(body),
+    async origin => {
+      const dir = context(`FROM scratch\nADD ${origin}/f /f\n`);
+      const build = async () => (await slipway.must(['build', '--progress=plain', dir])).stderr;
+      assert.match(await build(), /0 of 1 steps cached/);
+      assert.match(await build(), /1 of 1 steps cached/);
+      body = 'two';
+      assert.match(await build(), /0 of 1 steps cached/);
+    },
+  );
+});
+
 test('ADD of a URL sends the credential that a secret lends, and no trace of it stays', async () => {
   await served(
     (request, response) => {

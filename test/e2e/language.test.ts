@@ -429,3 +429,14 @@ test('--call shows arguments and stages without building, as text or JSON', asyn
   const wrong = await slipway.run(['build', '--call=outlin', dir]);
   assert.equal(wrong.status, 2);
 });
+
+test('a base that is nearly a stage or a well-known image is suggested', async () => {
+  const hint = async (text: string, pattern: RegExp) => {
+    const ended = await slipway.run(['build', writeContext(slipway, { Dockerfile: text })]);
+    assert.equal(ended.status, 1);
+    assert.match(ended.stderr, pattern);
+    assert.match(ended.stderr, /Dockerfile:\d+\n/);
+  };
+  await hint('FROM ubunt\n', /did you mean ubuntu\?/);
+  await hint('FROM scratch AS builder\nFROM busybox\nCOPY --from=bulider / /\n', /did you mean builder\?/);
+});

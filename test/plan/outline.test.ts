@@ -206,14 +206,21 @@ describe('build arguments', () => {
       'HTTP_PROXY',
       'no_proxy',
       'TARGETARCH',
-      'BUILDKIT_BUILD_NAME',
+      'BUILDKIT_CACHE_MOUNT_NS',
       'SOURCE_DATE_EPOCH',
     ];
     assert.deepEqual(warningsFor(text, ...known), []);
   });
-  it('that ask for an inline cache are told that there is none', () => {
-    const [warning] = warningsFor('FROM scratch', 'BUILDKIT_INLINE_CACHE');
-    assert.match(warning?.message ?? '', /^BUILDKIT_INLINE_CACHE has no effect/);
+  it('that ask for what is not done here are told so', () => {
+    const [cache, scan] = warningsFor('FROM scratch', 'BUILDKIT_INLINE_CACHE', 'BUILDKIT_SBOM_SCAN_STAGE');
+    assert.match(cache?.message ?? '', /BUILDKIT_INLINE_CACHE has no effect: no cache data/);
+    assert.match(scan?.message ?? '', /BUILDKIT_SBOM_SCAN_STAGE has no effect/);
+    const off = { buildArgs: new Map([['BUILDKIT_INLINE_CACHE', '0']]) };
+    assert.deepEqual(graphOf('FROM scratch', off).warnings, []);
+  });
+  it('that nearly steer the build are warned about', () => {
+    const [warning] = warningsFor('FROM scratch', 'BUILDKIT_SANBOX_HOSTNAME');
+    assert.equal(warning?.hint, 'did you mean BUILDKIT_SANDBOX_HOSTNAME?');
   });
   it('name the host of RUN, when a machine could be called so', () => {
     const runWith = (name: string) =>

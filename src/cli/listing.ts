@@ -1,4 +1,5 @@
 // Lists as docker prints them: a table, or what --format says (https://docs.docker.com/engine/cli/formatting/).
+import { BuildError, printable } from '../errors.ts';
 import { table } from './table.ts';
 import { compileTemplate, type Value } from './template/run.ts';
 
@@ -46,4 +47,12 @@ function jsonRow(row: Readonly<Record<string, string>>): string {
 
 function unescaped(template: string): string {
   return template.replaceAll('\\t', '\t').replaceAll('\\n', '\n');
+}
+
+/** For commands whose --format is json or nothing. @throws BuildError `usage` */
+export function requireJson(format: string | undefined): void {
+  if (format === undefined || format === 'json') return;
+  throw new BuildError('usage', `the format "${printable(format)}" is not known here`, {
+    hint: 'json is',
+  });
 }

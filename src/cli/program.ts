@@ -3,7 +3,7 @@ import { Command, type CommanderError } from 'commander';
 import { defineBuild } from './commands/build.ts';
 import { defineCache } from './commands/cache.ts';
 import { defineDu } from './commands/du.ts';
-import { defineImages } from './commands/images.ts';
+import { defineImageCommands } from './commands/image.ts';
 import { defineInfo } from './commands/info.ts';
 import { defineLint } from './commands/lint.ts';
 import { defineLogin } from './commands/login.ts';
@@ -16,7 +16,7 @@ import { version } from './version.ts';
 
 const commands = [
   defineBuild,
-  defineImages,
+  defineImageCommands,
   definePull,
   definePush,
   defineLogin,

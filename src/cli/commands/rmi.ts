@@ -1,0 +1,47 @@
+// slipway rmi, image rm: names go, images with their last one.
+import type { Command } from 'commander';
+import { BuildError } from '../../errors.ts';
+import type { Session } from '../session.ts';
+
+interface RemoveFlags {
+  readonly force?: boolean;
+}
+
+export function defineRemove(parent: Command, session: Session, name = 'rmi'): void {
+  const command = parent
+    .command(name)
+    .description('remove images')
+    .argument('<image...>', 'a name: it is taken away, and the image with the last one; an id: the image')
+    .option('-f, --force', 'an id: remove the image with all its names; no error for what is not there')
+    .action((names: string[], flags: RemoveFlags, self: Command) => remove(names, flags, session, self));
+  if (name === 'rm') command.alias('remove');
+}
+
+async function remove(
+  names: readonly string[],
+  flags: RemoveFlags,
+  session: Session,
+  command: Command,
+): Promise<void> {
+  const [{ openStoreFor }, { freeSpace, removeImage }, { renderError }] = await Promise.all([
+    import('../wire.ts'),
+    import('../../images/remove.ts'),
+    import('../report-error.ts'),
+  ]);
+  await using store = await openStoreFor(session, command);
+  let removed = 0;
+  for (const name of names) {
+    try {
+      const removals = await removeImage(store, name, flags.force === true);
+      removed += removals.length;
+      for (const removal of removals) {
+        session.out(removal.kind === 'untagged' ? `Untagged: ${removal.name}\n` : `Deleted: ${removal.id}\n`);
+      }
+    } catch (error) {
+      if (!(error instanceof BuildError) || error.code === 'store') throw error;
+      if (!(flags.force && error.code === 'not-found')) session.status = 1;
+      session.err(renderError(error, session.debug));
+    }
+  }
+  if (removed > 0) await freeSpace(store);
+}

@@ -9,7 +9,7 @@ import { openStatIndex } from '../cache/stat-index.ts';
 import type { Download } from '../context/download.ts';
 import { BuildError, printable } from '../errors.ts';
 import type { Emit, Outcome } from '../events.ts';
-import type { Push } from '../export/tools.ts';
+import type { Push, StreamBlob } from '../export/tools.ts';
 import { rootlessOf } from '../host/ids.ts';
 import { shortId } from '../image/digest.ts';
 import { parseReference, withDefaultTag } from '../image/reference.ts';
@@ -72,6 +72,7 @@ export function placesFor(session: Session): { env: Session['env']; home: string
 export interface Wired {
   readonly tools: Tools;
   readonly push: Push;
+  readonly stream: StreamBlob;
   /** For commands that work on images. */
   readonly images: ImageTools;
   [Symbol.asyncDispose](): Promise<void>;
@@ -102,6 +103,11 @@ export async function openTools(session: Session, command: Command, options: Wir
   const store = await openStoreFor(session, command);
   const network = options.offline ? noNetwork() : lazyNetwork(session, store, options);
   const layers = openLayers(store, network.source);
+  const sandbox = once(async () => {
+    const { chooseSandbox } = await import('../sandbox/probe.ts');
+    const isolation = options.isolation as Isolation;
+    return chooseSandbox({ isolation, memory: join(store.root, 'sandbox.json'), signal: session.signal });
+  });
   const tools: Tools = {
     store,
     layers,
@@ -115,12 +121,11 @@ export async function openTools(session: Session, command: Command, options: Wir
         return pullImage(await network.registries(), store, ref, request.platform, signal);
       },
     }),
-    sandbox: once(async () => {
-      const { chooseSandbox } = await import('../sandbox/probe.ts');
-      const isolation = options.isolation as Isolation;
-      return chooseSandbox({ isolation, memory: join(store.root, 'sandbox.json'), signal: session.signal });
-    }),
+    sandbox,
     snapshots: once(async () => {
+      const { name } = await sandbox();
+      if (name === 'chroot' || name === 'proot')
+        return (await import('../snapshot/copying.ts')).copyingDriver();
       const { chooseSnapshots } = await import('../snapshot/probe.ts');
       return (await chooseSnapshots(store.tmp)).driver;
     }),
@@ -147,6 +152,7 @@ export async function openTools(session: Session, command: Command, options: Wir
       cwd: session.cwd,
       signal: session.signal,
     },
+    stream: async (name, signal) => (await network.registries()).stream(parseReference(name), signal),
     push: async (target, signal) => {
       const { pushStored } = await import('../registry/push-stored.ts');
       const { tag: _, ...untagged } = parseReference(target.name);

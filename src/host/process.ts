@@ -35,6 +35,8 @@ export interface ProgramOptions {
    * Default false.
    */
   readonly plainPipes?: boolean;
+  /** Called when the program itself has ended, before waiting for others who still hold its output open. */
+  onExit?(): Promise<void>;
 }
 
 /** How a program ended: `status` is undefined when a signal ended it, and the other way around. */
@@ -81,6 +83,7 @@ export async function runProgram(argv: readonly string[], options: ProgramOption
         resolve({ status: status ?? undefined, signal: signal ?? undefined }),
       );
     });
+    await options.onExit?.();
     await ended;
     if (failure !== undefined) throw failure;
     return end;

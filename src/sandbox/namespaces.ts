@@ -2,7 +2,6 @@
 // uts, mount (and, for no network, network) namespaces, the same hidden paths, devices and capabilities as Docker, and a
 // first process that reaps. There is no device cgroup: device files can be opened in /dev only.
 import { closeSync, lstatSync, mkdirSync, statSync, symlinkSync, writeFileSync } from 'node:fs';
-import { constants } from 'node:os';
 import { join } from 'node:path';
 import { BuildError } from '../errors.ts';
 import { inUserNamespace, mappedIds } from '../host/ids.ts';
@@ -10,12 +9,12 @@ import { bindMount, mountKernel, mountTmpfs, unmount } from '../host/mount.ts';
 import { effectiveCapabilities, readOr } from '../host/probe.ts';
 import { throwIfInterrupted } from '../host/process.ts';
 import { hasUnifiedCgroups } from './cgroups.ts';
-import { commandError } from './commands.ts';
 import { defaultDevices, deviceLinks, shmSize } from './defaults.ts';
 import { inDirectory, makeDirectory, openLiteral, openRoot, walkInRoot } from './in-root.ts';
 import { guardedPaths, type Isolation, isolationSteps } from './launcher/isolate.ts';
-import { cloneFlags, launch, type Supervision, supervised } from './launcher/supervise.ts';
+import { cloneFlags, launch, supervised } from './launcher/supervise.ts';
 import { mostOpenFiles } from './machine.ts';
+import { explainStart, resultOf } from './outcome.ts';
 import { type Prepared, type PreparedMount, prepareRun } from './prepare.ts';
 import type { Sandbox, SandboxRequest, SandboxResult } from './sandbox.ts';
 import { filterProgram } from './seccomp/filter.ts';
@@ -46,7 +45,7 @@ async function runStep(request: SandboxRequest): Promise<SandboxResult> {
     });
     return resultOf(supervision);
   } catch (error) {
-    throw explain(error, request);
+    throw explainStart(error, request);
   } finally {
     unmount(place);
     prepared.remove();
@@ -159,20 +158,4 @@ function makeInDev(root: number, path: string, mount: PreparedMount): void {
     writeFileSync(inDirectory(fd, name), '', { flag: 'wx' });
     return 'other';
   });
-}
-
-function resultOf({ end, waitStatus }: Supervision): SandboxResult {
-  if (waitStatus === undefined) {
-    if (end.status !== undefined) return { kind: 'exited', status: end.status };
-    return { kind: 'signalled', signal: end.signal ?? 'SIGKILL' };
-  }
-  const signal = waitStatus & 0x7f;
-  if (signal === 0) return { kind: 'exited', status: (waitStatus >> 8) & 0xff };
-  const name = Object.entries(constants.signals).find(([, number]) => number === signal)?.[0];
-  return { kind: 'signalled', signal: name ?? `signal ${signal}` };
-}
-
-function explain(error: unknown, request: SandboxRequest): unknown {
-  if (!(error instanceof BuildError) || error.facts.call !== 'execve') return error;
-  return commandError(request.argv[0] ?? '', String(error.facts.errno));
 }

@@ -37,7 +37,7 @@ export interface Prepared {
 }
 
 /** Directories that the kernel's own file systems are mounted on. */
-const kernelPoints = ['/proc', '/sys', '/dev'];
+export const kernelPoints = ['/proc', '/sys', '/dev'];
 
 /**
  * Gets everything ready for a run.
@@ -72,7 +72,8 @@ export function prepareRun(request: SandboxRequest): Prepared {
   }
 }
 
-function generatedMounts(request: SandboxRequest, dir: string): readonly SandboxMount[] {
+/** Writes the files that every step gets into `dir`. */
+export function generatedMounts(request: SandboxRequest, dir: string): readonly SandboxMount[] {
   const files = {
     '/etc/resolv.conf': resolvConf(hostResolvConf(), request.network),
     '/etc/hosts': hostsFile(request),
@@ -84,12 +85,14 @@ function generatedMounts(request: SandboxRequest, dir: string): readonly Sandbox
   });
 }
 
-function byDepth(mounts: readonly SandboxMount[]): readonly SandboxMount[] {
+/** Parents before what is below them. */
+export function byDepth(mounts: readonly SandboxMount[]): readonly SandboxMount[] {
   const depth = (mount: SandboxMount) => mount.target.split('/').filter(Boolean).length;
   return [...mounts].sort((a, b) => depth(a) - depth(b));
 }
 
-function checkTarget(target: string, mount: SandboxMount): string {
+/** @throws BuildError `run` for a place that is not free */
+export function checkTarget(target: string, mount: SandboxMount): string {
   const top = kernelPoints.find(point => target === point || target.startsWith(`${point}/`));
   const taken = target === '/' || target === '/dev' || (top !== undefined && top !== '/dev');
   if (!taken) return target;
@@ -122,7 +125,8 @@ function hold(mount: SandboxMount, target: string, dir: string, held: string[]):
   return { ...common, source: place };
 }
 
-function openSource(source: string, isFile: boolean): number {
+/** Opens (O_PATH) without following a symlink at the end. @throws BuildError `sandbox` */
+export function openSource(source: string, isFile: boolean): number {
   try {
     return openSync(source, O_PATH | constants.O_NOFOLLOW | (isFile ? 0 : constants.O_DIRECTORY));
   } catch (error) {
@@ -136,8 +140,11 @@ function openSource(source: string, isFile: boolean): number {
   }
 }
 
-/** The working directory is made when it is missing, and must not lead into /proc, whose links lead out of the root. */
-function ensureCwd(request: SandboxRequest, targets: readonly string[]): void {
+/**
+ * The working directory is made when it is missing, and must not lead into /proc, whose links lead out of the root.
+ * @param targets where something is mounted: nothing is made below
+ */
+export function ensureCwd(request: SandboxRequest, targets: readonly string[]): void {
   const root = openRoot(request.rootfs);
   const cwd = printable(request.cwd);
   try {
@@ -155,7 +162,8 @@ function ensureCwd(request: SandboxRequest, targets: readonly string[]): void {
   }
 }
 
-function checkSizes(request: SandboxRequest): void {
+/** @throws BuildError `run` for what execve(2) would refuse */
+export function checkSizes(request: SandboxRequest): void {
   const strings = [...request.argv, ...request.env];
   const longest = strings.reduce((most, text) => Math.max(most, Buffer.byteLength(text) + 1), 0);
   const all = strings.reduce((sum, text) => sum + Buffer.byteLength(text) + 1 + 8, 0);

@@ -4,8 +4,10 @@ import { readFileSync, renameSync, statSync, writeFileSync } from 'node:fs';
 import { BuildError, messageOf } from '../errors.ts';
 import { bootId, findProgram } from '../host/probe.ts';
 import { askProgram } from '../host/process.ts';
+import { chrootSandbox } from './chroot.ts';
 import { namespaceSandbox } from './namespaces.ts';
 import { ociSandbox } from './oci-runtime.ts';
+import { prootSandbox } from './proot.ts';
 import type { Sandbox } from './sandbox.ts';
 import { tryOut } from './trial.ts';
 
@@ -106,7 +108,13 @@ async function tryCandidate(
 }
 
 function listCandidates(path = process.env.PATH): readonly Candidate[] {
-  return [ociCandidate('runc', path), ociCandidate('crun', path), namespaceCandidate()];
+  return [
+    ociCandidate('runc', path),
+    ociCandidate('crun', path),
+    namespaceCandidate(),
+    chrootCandidate(),
+    prootCandidate(path),
+  ];
 }
 
 function ociCandidate(name: 'runc' | 'crun', path: string | undefined): Candidate {
@@ -125,6 +133,35 @@ function ociCandidate(name: 'runc' | 'crun', path: string | undefined): Candidat
 function namespaceCandidate(): Candidate {
   const identity = 'namespace';
   return { rung: 'namespace', label: 'built-in namespaces', identity, make: async () => namespaceSandbox() };
+}
+
+function chrootCandidate(): Candidate {
+  return {
+    rung: 'chroot',
+    label: 'chroot (no security boundary)',
+    identity: 'chroot',
+    async make() {
+      if (process.geteuid?.() !== 0) throw new BuildError('sandbox', 'it needs root');
+      return chrootSandbox();
+    },
+  };
+}
+
+function prootCandidate(path: string | undefined): Candidate {
+  const program = findProgram('proot', path);
+  return {
+    rung: 'proot',
+    label: 'proot (no security boundary)',
+    identity: program === undefined ? '' : `proot ${stamp(program)}`,
+    async make() {
+      if (program === undefined) throw new BuildError('sandbox', 'proot is not installed');
+      const answer = (await askProgram([program, '--version'])).stdout.toString('latin1');
+      return prootSandbox({
+        program,
+        version: /\bv?(\d+\.\d[\w.]*)/.exec(answer)?.[1] ?? 'of unknown version',
+      });
+    },
+  };
 }
 
 /** runc: a line `libseccomp: 2.5.4`; crun: the word `+SECCOMP`. */

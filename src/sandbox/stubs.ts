@@ -146,8 +146,10 @@ function removeOne(root: number, stub: Stub): void {
   }
 }
 
+const own = BigInt(process.geteuid?.() ?? 0);
+
 function isUntouched(stat: BigIntStats, stub: Stub): boolean {
-  if (stat.ino !== stub.inode || stat.dev !== stub.device || stat.uid !== 0n) return false;
+  if (stat.ino !== stub.inode || stat.dev !== stub.device || stat.uid !== own) return false;
   const mode = Number(stat.mode & 0o7777n);
   if (stub.kind === 'directory') return stat.isDirectory() && mode === 0o755;
   return stat.isFile() && stat.size === 0n && stat.nlink === 1n;

@@ -54,13 +54,14 @@ export function resolveUser(user: string, readFile: ReadImageFile): ResolvedUser
 }
 
 /**
- * The owner that `--chown` means: as {@link resolveUser}, but a number alone is both user and group, and ids are not
- * looked up at all.
+ * The owner that `--chown` means: as {@link resolveUser}, but a number alone is both user and group, ids are not
+ * looked up at all, and an empty group after a colon is root's.
  * @throws BuildError as resolveUser
  */
 export function resolveOwner(chown: string, readFile: ReadImageFile): Owner {
   const [who, group] = split(chown);
   const uid = parseId(who);
+  if (chown.endsWith(':')) return { ...resolveOwner(who, readFile), gid: 0 };
   if (uid !== undefined) return { uid, gid: group === undefined ? uid : resolveGroup(group, readFile) };
   const entry = passwd(readFile).find(line => line.name === bytes(who));
   if (entry === undefined) throw unknown('user', who, '/etc/passwd');

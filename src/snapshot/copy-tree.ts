@@ -21,6 +21,7 @@ import { setMtime } from '../host/times.ts';
 import { removeXattr, writeXattr } from '../host/xattr.ts';
 import { child, isOpaque, isWhiteout, ownXattrs, statIfThere } from './overlay-format.ts';
 
+const isRoot = process.geteuid?.() === 0;
 /** How long other work may have to wait. */
 const TURN_MS = 20;
 
@@ -103,6 +104,9 @@ function createEntry(from: Buffer, to: Buffer, stat: BigIntStats): void {
 export function copyMetadata(from: Buffer, to: Buffer, stat: BigIntStats): void {
   lchownSync(to, Number(stat.uid), Number(stat.gid));
   const wanted = ownXattrs(from);
+  // An ordinary user sets attributes only on what it may write.
+  if (!isRoot && wanted.size > 0 && !stat.isSymbolicLink())
+    chmodSync(to, Number(stat.mode & 0o7777n) | 0o200);
   for (const name of ownXattrs(to).keys()) if (!wanted.has(name)) removeXattr(to, name);
   for (const [name, value] of wanted) writeXattr(to, name, value);
   if (!stat.isSymbolicLink()) chmodSync(to, Number(stat.mode & 0o7777n));

@@ -3,6 +3,7 @@
 import { chmodSync, chownSync, existsSync, mkdirSync, utimesSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { BuildError } from '../../errors.ts';
+import { canGiveOwners } from '../../host/ids.ts';
 import { type Lock, tryLock, waitForLock } from '../../host/lock.ts';
 import { runProgram } from '../../host/process.ts';
 import { digestOf, hexOf } from '../../image/digest.ts';
@@ -76,7 +77,7 @@ async function prepare(
   if (existsSync(fs)) return;
   if (!seed) {
     mkdirSync(fs, { mode: 0o700 });
-    chownSync(fs, mount.uid, mount.gid);
+    if (canGiveOwners()) chownSync(fs, mount.uid, mount.gid);
     chmodSync(fs, mount.mode);
     return;
   }

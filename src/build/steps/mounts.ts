@@ -4,6 +4,7 @@ import { chmodSync, chownSync, existsSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { cacheKey, type MountInputs } from '../../cache/key.ts';
 import { BuildError } from '../../errors.ts';
+import { canGiveOwners } from '../../host/ids.ts';
 import { type Digest, digestOf } from '../../image/digest.ts';
 import type { LayerId } from '../../layer/layers.ts';
 import type { CopyStep, MountSpec, Origin, RunStep } from '../../plan/steps.ts';
@@ -188,7 +189,7 @@ class Opener {
     }
     const path = join(this.#memory, String(this.mounts.length));
     writeFileSync(path, bytes, { mode: 0o600, flag: 'wx' });
-    chownSync(path, uid, gid);
+    if (canGiveOwners()) chownSync(path, uid, gid);
     chmodSync(path, mode);
     this.mounts.push({ kind: 'bind', source: path, target, readonly: true, isFile: true });
   }
@@ -199,7 +200,8 @@ class Opener {
   }
 
   async #cache(mount: Extract<MountSpec, { type: 'cache' }>): Promise<void> {
-    const seed = mount.from.kind === 'scratch' ? undefined : () => this.#content(mount.from, '/', false);
+    const seed =
+      mount.from.kind === 'scratch' ? undefined : () => this.#content(mount.from, mount.source, false);
     const cache = await openCacheMount(this.#scope.tools.store, mount, this.#scope.signal, seed);
     this.#closers.push(cache.close);
     this.mounts.push({ kind: 'bind', source: cache.path, target: mount.target, readonly: mount.readonly });

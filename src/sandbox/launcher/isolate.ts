@@ -49,6 +49,8 @@ export interface Isolation {
   readonly userNamespace?: boolean;
   /** There is one group id, so none can be chosen. */
   readonly singleId?: boolean;
+  /** A step after the change of user. */
+  readonly tie?: LauncherStep;
   /** Instructions of a BPF program for seccomp(2), 8 bytes each. */
   readonly seccomp?: Buffer;
 }
@@ -159,7 +161,8 @@ function pivotSteps(rootfs: string): readonly LauncherStep[] {
   ];
 }
 
-function limit(value: number): Buffer {
+/** `struct rlimit64` with both limits the same. */
+export function limit(value: number): Buffer {
   return Buffer.from(new BigUint64Array([BigInt(value), BigInt(value)]).buffer);
 }
 
@@ -167,7 +170,8 @@ function granted(request: SandboxRequest, machine: Isolation): bigint {
   return capabilityBits(grantedCapabilities(request.security, machine.available));
 }
 
-function boundingSteps(request: SandboxRequest, machine: Isolation): readonly LauncherStep[] {
+/** Takes away for good what is not granted. */
+export function boundingSteps(request: SandboxRequest, machine: Isolation): readonly LauncherStep[] {
   const kept = granted(request, machine);
   const all = Array.from({ length: machine.lastCapability + 1 }, (_, number) => number);
   return all
@@ -176,7 +180,7 @@ function boundingSteps(request: SandboxRequest, machine: Isolation): readonly La
 }
 
 /** The child: becomes the user, then the command. */
-function commandSteps(request: SandboxRequest, machine: Isolation): readonly LauncherStep[] {
+export function commandSteps(request: SandboxRequest, machine: Isolation): readonly LauncherStep[] {
   const groups = [...new Set([request.gid, ...request.groups])];
   return [
     call('setsid'),
@@ -188,6 +192,7 @@ function commandSteps(request: SandboxRequest, machine: Isolation): readonly Lau
     named('set the group', call('setresgid', request.gid, request.gid, request.gid)),
     named('set capabilities', call('capset', ...capabilitySets(granted(request, machine)))),
     named('set the user', call('setresuid', request.uid, request.uid, request.uid)),
+    ...(machine.tie === undefined ? [] : [machine.tie]),
     ...executeSteps(request),
   ];
 }

@@ -21,6 +21,9 @@ const SIGKILL = 9;
 /** Where the launcher writes what went wrong. */
 export const reportFd = 3;
 
+/** Killed when the parent ends. A change of user ids takes it back. */
+export const dieWithParent = call('prctl', PR_SET_PDEATHSIG, SIGKILL);
+
 export const cloneFlags = {
   newNs: 0x20000,
   newCgroup: 0x2000000,
@@ -45,13 +48,20 @@ export function supervised(
 ): readonly LauncherStep[] {
   const namespaces = cloneFlags.newPid | cloneFlags.newNs | (options.namespaces ?? 0);
   return [
+    ...tied(options.parent),
+    named('make namespaces', call('unshare', namespaces)),
+    { kind: 'fork', flags: 0, child: [dieWithParent, ...steps] },
+  ];
+}
+
+/** First steps of every launcher: it has no descriptors but its own, and ends with slipway. @param parent slipway's process id */
+export function tied(parent: number): readonly LauncherStep[] {
+  return [
     attempt('close_range', reportFd + 1, 0xffff_ffff, 0),
     ...openElsewhere().map(fd => attempt('close', fd)),
-    call('prctl', PR_SET_PDEATHSIG, SIGKILL),
+    dieWithParent,
     // Slipway may have ended before the line above.
-    { kind: 'call', call: 'getppid', args: [], expect: options.parent, purpose: 'find slipway' },
-    named('make namespaces', call('unshare', namespaces)),
-    { kind: 'fork', flags: 0, child: [call('prctl', PR_SET_PDEATHSIG, SIGKILL), ...steps] },
+    { kind: 'call', call: 'getppid', args: [], expect: parent, purpose: 'find slipway' },
   ];
 }
 
@@ -78,6 +88,8 @@ export interface LaunchOptions {
   readonly dir: string;
   readonly signal: AbortSignal;
   onOutput(stream: 'stdout' | 'stderr', chunk: Buffer): void;
+  /** Called when the launcher has ended, before waiting for others who still hold its output open. */
+  onExit?(): Promise<void>;
 }
 
 /**
@@ -95,6 +107,7 @@ export async function launch(steps: readonly LauncherStep[], options: LaunchOpti
       signal: options.signal,
       onOutput: (stream, chunk) => options.onOutput(stream, chunk),
       inherit: [report],
+      ...(options.onExit === undefined ? {} : { onExit: options.onExit }),
       plainPipes: true,
     });
     const bytes = readFileSync(reportFile);

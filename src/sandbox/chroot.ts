@@ -1,0 +1,156 @@
+// The rung for root without mount rights, as in an ordinary container: chroot(2), capabilities and limits, but no
+// namespaces. What a step is lent is put in its place (lend.ts), /proc is empty, /dev holds a few devices where they may
+// be made. It keeps an honest step in order; it is no boundary against a hostile one.
+import { chmodSync, mkdirSync, mkdtempSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { dirname, join } from 'node:path';
+import { BuildError } from '../errors.ts';
+import { cwdFd, tryMknodAt } from '../host/fs-calls.ts';
+import { effectiveCapabilities, readOr } from '../host/probe.ts';
+import { throwIfInterrupted } from '../host/process.ts';
+import { capabilityNames, defaultDevices, deviceLinks } from './defaults.ts';
+import { boundingSteps, commandSteps, type Isolation, limit } from './launcher/isolate.ts';
+import { call, type LauncherStep, named } from './launcher/launcher.ts';
+import { dieWithParent, launch, reportFd, tied } from './launcher/supervise.ts';
+import { fillOf, type Lent, type Loan, lend } from './lend.ts';
+import { mostOpenFiles } from './machine.ts';
+import { explainStart, resultOf } from './outcome.ts';
+import { byDepth, checkSizes, checkTarget, ensureCwd, generatedMounts, kernelPoints } from './prepare.ts';
+import type { Sandbox, SandboxRequest, SandboxResult } from './sandbox.ts';
+import { killStrays, makeStrayMark, markSteps, type StrayMark } from './strays.ts';
+import { makeStubs } from './stubs.ts';
+
+const CAP_SYS_CHROOT = 18;
+const CAP_MKNOD = 27;
+const RLIMIT_NOFILE = 7;
+const F_SETFD = 2;
+const FD_CLOEXEC = 1;
+const S_IFCHR = 0o020000;
+
+/** A sandbox that needs root and nothing else. The root file system lies on one file system with its parent directory. */
+export function chrootSandbox(): Sandbox {
+  return { name: 'chroot', description: 'chroot (no security boundary)', run: runStep };
+}
+
+async function runStep(request: SandboxRequest): Promise<SandboxResult> {
+  throwIfInterrupted(request.signal);
+  refuse(request);
+  checkSizes(request);
+  const dir = mkdtempSync(join(tmpdir(), 'slipway-run-'));
+  let undo: (() => void) | undefined;
+  const mark = makeStrayMark(Math.random());
+  try {
+    undo = furnish(request, dir);
+    const supervision = await launch(chrootSteps(request, mark), {
+      dir,
+      signal: request.signal,
+      onOutput: (stream, chunk) => request.onOutput(stream, chunk),
+      onExit: () => killStrays(mark),
+    });
+    return resultOf(supervision);
+  } catch (error) {
+    throw explainStart(error, request);
+  } finally {
+    await killStrays(mark);
+    undo?.();
+    rmSync(dir, { recursive: true, force: true });
+  }
+}
+
+function refuse(request: SandboxRequest): void {
+  if (((effectiveCapabilities() >> BigInt(CAP_SYS_CHROOT)) & 1n) === 0n) {
+    throw new BuildError('sandbox', 'chroot needs root with CAP_SYS_CHROOT');
+  }
+  if (request.network !== 'none') return;
+  throw new BuildError('sandbox', 'the network cannot be taken away from a step with --isolation=chroot', {
+    hint: 'run as root with CAP_SYS_ADMIN, or let an ordinary user have user namespaces (slipway info)',
+  });
+}
+
+/** Puts everything in its place. @returns how to take it away again */
+function furnish(request: SandboxRequest, dir: string): () => void {
+  const wanted = [...generatedMounts(request, dir), ...byDepth(request.mounts)];
+  const points = [
+    ...kernelPoints.map(path => ({ path, isFile: false })),
+    ...wanted.map(mount => ({ path: mount.target, isFile: mount.isFile === true })),
+  ];
+  const stubs = makeStubs(request.rootfs, points);
+  let lent: Lent | undefined;
+  const undo = () => {
+    lent?.giveBack();
+    stubs.remove();
+  };
+  try {
+    const targets = stubs.resolved.slice(kernelPoints.length);
+    const loans: readonly Loan[] = wanted.map((mount, i) => ({
+      target: checkTarget(targets[i] ?? '/', mount),
+      fill: fillOf(mount),
+    }));
+    const isInDev = ({ target }: Loan) => target.startsWith('/dev/');
+    lent = lend(request.rootfs, [
+      { target: '/dev', fill: place => fillDev(place, loans.filter(isInDev)) },
+      ...loans.filter(loan => !isInDev(loan)),
+    ]);
+    ensureCwd(request, targets);
+    return undo;
+  } catch (error) {
+    undo();
+    throw error;
+  }
+}
+
+/** Where devices may not be made, an empty file stands for /dev/null: what is written to it goes away with it. */
+function fillDev(dev: string, below: readonly Loan[]): () => void {
+  mkdirSync(dev);
+  chmodSync(dev, 0o755);
+  for (const [name, major, minor] of defaultDevices) {
+    const path = `${dev}/${name}`;
+    const made = tryMknodAt(cwdFd, path, S_IFCHR | 0o666, major, minor);
+    if (made < 0 && name === 'null') writeFileSync(path, '');
+    if (made === 0 || name === 'null') chmodSync(path, 0o666);
+  }
+  for (const [name, target] of deviceLinks) if (name !== 'ptmx') symlinkSync(target, `${dev}/${name}`);
+  mkdirSync(`${dev}/shm`);
+  chmodSync(`${dev}/shm`, 0o1777);
+  const clearing = below.map(({ target, fill }) => {
+    const place = `${dev}${target.slice('/dev'.length)}`;
+    mkdirSync(dirname(place), { recursive: true });
+    return fill(place);
+  });
+  return () => {
+    for (const clear of clearing) clear();
+  };
+}
+
+function chrootSteps(request: SandboxRequest, mark: StrayMark): readonly LauncherStep[] {
+  const machine: Isolation = {
+    openFiles: mostOpenFiles(),
+    lastCapability: Number(readOr('/proc/sys/kernel/cap_last_cap', String(capabilityNames.length - 1))),
+    // With these, a root process could leave the new root, or make any device.
+    available: effectiveCapabilities() & ~(1n << BigInt(CAP_SYS_CHROOT)) & ~(1n << BigInt(CAP_MKNOD)),
+    masked: [],
+    readonlyPaths: [],
+    tie: dieWithParent,
+  };
+  return [
+    ...tied(process.pid),
+    {
+      kind: 'fork',
+      flags: 0,
+      child: [
+        dieWithParent,
+        call('fcntl', reportFd, F_SETFD, FD_CLOEXEC),
+        call('umask', 0o022),
+        named(
+          'set the limit of open files',
+          call('prlimit64', 0, RLIMIT_NOFILE, limit(machine.openFiles), 0),
+        ),
+        ...markSteps(mark),
+        named('change the root', call('chroot', request.rootfs)),
+        call('chdir', '/'),
+        ...boundingSteps(request, machine),
+        ...commandSteps(request, machine),
+      ],
+    },
+  ];
+}

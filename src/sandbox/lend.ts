@@ -1,0 +1,136 @@
+// Mounts where nothing can be mounted: what a step is lent is put in its place in the root file system, what was there is
+// kept aside, and after the step everything is as it was. For a rung that has no mount rights; it costs copies.
+import {
+  chmodSync,
+  closeSync,
+  constants,
+  copyFileSync,
+  existsSync,
+  lchownSync,
+  lstatSync,
+  mkdirSync,
+  mkdtempSync,
+  readdirSync,
+  readlinkSync,
+  renameSync,
+  rmSync,
+  statSync,
+  symlinkSync,
+} from 'node:fs';
+import { dirname, join } from 'node:path';
+import { setMtime } from '../host/times.ts';
+import { openRoot, withLiteral } from './in-root.ts';
+import { openSource } from './prepare.ts';
+import type { SandboxMount } from './sandbox.ts';
+
+export interface Lent {
+  /** Puts everything back. Idempotent. */
+  giveBack(): void;
+}
+
+/** Fills a place that is free with what belongs there; gives back how to clear it again. */
+type Fill = (place: string) => () => void;
+
+export interface Loan {
+  /** Literal path in the root file system, absolute. */
+  readonly target: string;
+  readonly fill: Fill;
+}
+
+/**
+ * @param rootfs on one file system with the directory that it is in, which is private
+ * @param loans parents before what is below them; each target exists
+ */
+export function lend(rootfs: string, loans: readonly Loan[]): Lent {
+  const aside = mkdtempSync(join(dirname(rootfs), 'aside-'));
+  const undo: (() => void)[] = [];
+  const giveBack = () => {
+    for (const each of undo.splice(0).reverse()) each();
+    rmSync(aside, { recursive: true, force: true });
+  };
+  try {
+    loans.forEach((loan, i) => {
+      undo.push(lendOne(rootfs, loan, join(aside, String(i))));
+    });
+    return { giveBack };
+  } catch (error) {
+    giveBack();
+    throw error;
+  }
+}
+
+/** Every path goes through the parent's descriptor: a step that swaps a directory for a link leads nowhere. */
+function lendOne(rootfs: string, { target, fill }: Loan, kept: string): () => void {
+  const parent = dirname(target).slice(1);
+  const name = target.slice(target.lastIndexOf('/') + 1);
+  const inParent = <T>(use: (place: string, fd: number) => T): T => {
+    const root = openRoot(rootfs);
+    try {
+      const literal = Buffer.from(parent).toString('latin1');
+      return withLiteral(root, literal, fd => use(`/proc/self/fd/${fd}/${name}`, fd));
+    } finally {
+      closeSync(root);
+    }
+  };
+  const mtime = (fd: number) => statSync(`/proc/self/fd/${fd}`, { bigint: true }).mtimeNs;
+  return inParent((place, fd) => {
+    const before = mtime(fd);
+    renameSync(place, kept);
+    const clear = fill(place);
+    const after = mtime(fd);
+    return () => {
+      inParent((again, parentFd) => {
+        const untouched = mtime(parentFd) === after;
+        clear();
+        rmSync(again, { recursive: true, force: true });
+        renameSync(kept, again);
+        if (untouched) setMtime(`/proc/self/fd/${parentFd}`, before);
+      });
+    };
+  });
+}
+
+/** What puts a mount of a request in its place. A writable directory is moved there and back, anything else copied. */
+export function fillOf(mount: SandboxMount): Fill {
+  const { source } = mount;
+  if (mount.kind === 'tmpfs' || source === undefined) {
+    return place => {
+      mkdirSync(place);
+      chmodSync(place, 0o1777);
+      return () => {};
+    };
+  }
+  closeSync(openSource(source, mount.isFile === true));
+  if (mount.isFile) {
+    return place => {
+      copy(source, place);
+      return () => {};
+    };
+  }
+  if (mount.readonly) {
+    return place => {
+      copy(source, place);
+      return () => {};
+    };
+  }
+  return place => {
+    renameSync(source, place);
+    return () => {
+      if (existsSync(place) && !existsSync(source)) renameSync(place, source);
+    };
+  };
+}
+
+/** With owners, modes and times; devices and the like are left out. */
+function copy(from: string, to: string): void {
+  const stat = lstatSync(from, { bigint: true });
+  if (stat.isSymbolicLink()) symlinkSync(readlinkSync(from, { encoding: 'buffer' }), to);
+  else if (stat.isFile()) copyFileSync(from, to, constants.COPYFILE_EXCL | constants.COPYFILE_FICLONE);
+  else if (stat.isDirectory()) {
+    mkdirSync(to);
+    for (const name of readdirSync(from)) copy(join(from, name), join(to, name));
+  } else return;
+  lchownSync(to, Number(stat.uid), Number(stat.gid));
+  if (!stat.isSymbolicLink()) chmodSync(to, Number(stat.mode & 0o7777n));
+  setMtime(to, stat.mtimeNs, { nofollow: true });
+}

@@ -1,0 +1,23 @@
+// How a step that a launcher ran has ended, for all rungs that use one.
+import { constants } from 'node:os';
+import { BuildError } from '../errors.ts';
+import { commandError } from './commands.ts';
+import type { Supervision } from './launcher/supervise.ts';
+import type { SandboxRequest, SandboxResult } from './sandbox.ts';
+
+export function resultOf({ end, waitStatus }: Supervision): SandboxResult {
+  if (waitStatus === undefined) {
+    if (end.status !== undefined) return { kind: 'exited', status: end.status };
+    return { kind: 'signalled', signal: end.signal ?? 'SIGKILL' };
+  }
+  const signal = waitStatus & 0x7f;
+  if (signal === 0) return { kind: 'exited', status: (waitStatus >> 8) & 0xff };
+  const name = Object.entries(constants.signals).find(([, number]) => number === signal)?.[0];
+  return { kind: 'signalled', signal: name ?? `signal ${signal}` };
+}
+
+/** A failed execve is about the command, anything else about the machine. */
+export function explainStart(error: unknown, request: Pick<SandboxRequest, 'argv'>): unknown {
+  if (!(error instanceof BuildError) || error.facts.call !== 'execve') return error;
+  return commandError(request.argv[0] ?? '', String(error.facts.errno));
+}

@@ -1,0 +1,153 @@
+// The rung for an ordinary user where user namespaces are refused: proot (proot-me.github.io) watches every system call of
+// the step and rewrites paths and ids. Nothing is really mounted and nobody really becomes root; it is slow, and no
+// security boundary.
+import { chmodSync, closeSync, existsSync, mkdirSync, mkdtempSync, rmSync, symlinkSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { BuildError } from '../errors.ts';
+import { throwIfInterrupted } from '../host/process.ts';
+import { commandError } from './commands.ts';
+import { defaultDevices, deviceLinks } from './defaults.ts';
+import { limit } from './launcher/isolate.ts';
+import { call, type LauncherStep, named } from './launcher/launcher.ts';
+import { launch, reportFd, tied } from './launcher/supervise.ts';
+import { mostOpenFiles } from './machine.ts';
+import { resultOf } from './outcome.ts';
+import {
+  byDepth,
+  checkSizes,
+  checkTarget,
+  ensureCwd,
+  generatedMounts,
+  kernelPoints,
+  openSource,
+} from './prepare.ts';
+import type { Sandbox, SandboxMount, SandboxRequest, SandboxResult } from './sandbox.ts';
+import { killStrays, makeStrayMark, markSteps, type StrayMark, watchStrays } from './strays.ts';
+import { makeStubs } from './stubs.ts';
+
+const RLIMIT_NOFILE = 7;
+const F_SETFD = 2;
+const FD_CLOEXEC = 1;
+
+export interface ProotOptions {
+  /** Full path. */
+  readonly program: string;
+  /** As it says itself. */
+  readonly version: string;
+}
+
+/** A sandbox that needs no rights at all. */
+export function prootSandbox(options: ProotOptions): Sandbox {
+  return {
+    name: 'proot',
+    description: `proot ${options.version} (no security boundary)`,
+    run: request => runStep(request, options),
+  };
+}
+
+async function runStep(request: SandboxRequest, options: ProotOptions): Promise<SandboxResult> {
+  throwIfInterrupted(request.signal);
+  if (request.network === 'none') {
+    throw new BuildError('sandbox', 'the network cannot be taken away from a step with --isolation=proot', {
+      hint: 'let ordinary users have user namespaces (slipway info says how), or run as root',
+    });
+  }
+  checkSizes(request);
+  const dir = mkdtempSync(join(tmpdir(), 'slipway-run-'));
+  let stubs: ReturnType<typeof makeStubs> | undefined;
+  const mark = makeStrayMark(Math.random());
+  const complaints = new Complaints(request);
+  try {
+    const mounts = [...generatedMounts(request, dir), ...byDepth(request.mounts)];
+    const points = mounts.map(mount => ({ path: mount.target, isFile: mount.isFile === true }));
+    stubs = makeStubs(request.rootfs, [...kernelPoints.map(path => ({ path, isFile: false })), ...points]);
+    const targets = stubs.resolved.slice(kernelPoints.length);
+    const binds = mounts.map((mount, i) => bindOf(mount, targets[i] ?? '/', join(dir, `tmpfs-${i}`)));
+    ensureCwd(request, targets);
+    using _watch = watchStrays(mark, process.pid);
+    const supervision = await launch(prootSteps(request, options, [...devBinds(dir), ...binds], mark), {
+      dir,
+      signal: request.signal,
+      onOutput: (stream, chunk) => complaints.pass(stream, chunk),
+      onExit: () => killStrays(mark),
+    });
+    complaints.throwIfNotStarted();
+    return resultOf(supervision);
+  } finally {
+    await killStrays(mark);
+    stubs?.remove();
+    rmSync(dir, { recursive: true, force: true });
+  }
+}
+
+function bindOf(mount: SandboxMount, target: string, empty: string): string {
+  checkTarget(target, mount);
+  if (mount.kind === 'tmpfs' || mount.source === undefined) {
+    mkdirSync(empty);
+    chmodSync(empty, 0o1777);
+    return `${empty}:${target}`;
+  }
+  closeSync(openSource(mount.source, mount.isFile === true));
+  return `${mount.source}:${target}`;
+}
+
+/** A /dev of its own, which shows a few of the machine's devices. */
+function devBinds(dir: string): readonly string[] {
+  const dev = join(dir, 'dev');
+  mkdirSync(dev);
+  chmodSync(dev, 0o755);
+  for (const [name, target] of deviceLinks) if (name !== 'ptmx') symlinkSync(target, join(dev, name));
+  mkdirSync(join(dev, 'shm'));
+  chmodSync(join(dev, 'shm'), 0o1777);
+  const devices = defaultDevices.map(([name]) => `/dev/${name}`);
+  return [`${dev}:/dev`, ...devices.filter(path => existsSync(path)), '/dev/pts'];
+}
+
+function prootSteps(
+  request: SandboxRequest,
+  { program }: ProotOptions,
+  binds: readonly string[],
+  mark: StrayMark,
+): readonly LauncherStep[] {
+  const argv = [
+    program,
+    ...['-r', request.rootfs, '-w', request.cwd, '-i', `${request.uid}:${request.gid}`],
+    ...['/proc', '/sys', ...binds].flatMap(bind => ['-b', bind]),
+    ...request.argv,
+  ];
+  const openFiles = limit(mostOpenFiles());
+  return [
+    ...tied(process.pid),
+    call('fcntl', reportFd, F_SETFD, FD_CLOEXEC),
+    call('umask', 0o022),
+    named('set the limit of open files', call('prlimit64', 0, RLIMIT_NOFILE, openFiles, 0)),
+    ...markSteps(mark),
+    named(program, call('execve', program, argv, request.env)),
+  ];
+}
+
+/** proot says on stderr that there is no such command; a step that has begun may write what it likes. */
+class Complaints {
+  readonly #request: SandboxRequest;
+  #started = false;
+  #missing = false;
+
+  constructor(request: SandboxRequest) {
+    this.#request = request;
+  }
+
+  pass(stream: 'stdout' | 'stderr', chunk: Buffer): void {
+    const text = chunk.toString('latin1');
+    if (stream === 'stderr' && !this.#started && text.startsWith('proot ')) {
+      if (/^proot (error|warning): .*(not found|No such file|is not executable)/.test(text))
+        this.#missing = true;
+      if (/^proot error/.test(text)) return;
+    } else this.#started = true;
+    this.#request.onOutput(stream, chunk);
+  }
+
+  throwIfNotStarted(): void {
+    if (this.#missing && !this.#started) throw commandError(this.#request.argv[0] ?? '', 'ENOENT');
+  }
+}

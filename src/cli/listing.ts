@@ -19,7 +19,8 @@ export function renderListing(listing: Listing, format: string | undefined): str
   if (format === undefined || format === '' || format === 'table') {
     return table([listing.columns.map(name => listing.heads[name] ?? ''), ...cells(listing)]);
   }
-  if (format === 'json') return listing.rows.map(row => `${jsonRow(row)}\n`).join('');
+  if (format === 'json' || /^\{\{\s*json\s+\.\s*\}\}$/.test(format))
+    return listing.rows.map(row => `${jsonRow(row)}\n`).join('');
   const isTable = /^table\s/.test(format);
   const template = compileTemplate(unescaped(isTable ? format.slice(5).trim() : format));
   const lines = listing.rows.map(row => template(rowValue(row)));

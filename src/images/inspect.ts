@@ -26,7 +26,7 @@ export function inspectImage(subject: InspectSubject): Record<string, unknown> {
     RepoDigests: subject.repoDigests,
     Parent: '',
     Comment: config.history.at(-1)?.comment ?? '',
-    Created: config.created ?? '',
+    Created: goTimestamp(config.created ?? ''),
     DockerVersion: typeof config.rest.docker_version === 'string' ? config.rest.docker_version : '',
     Author: config.author ?? '',
     Config: containerConfig(config.config),
@@ -77,4 +77,9 @@ function containerConfig(config: ContainerConfig): Record<string, unknown> {
   };
   const rest = Object.entries(config).filter(([key]) => !(key in shown));
   return { ...shown, ...Object.fromEntries(rest) };
+}
+
+/** Without the zeros at the end of a fraction, as Go writes it. */
+function goTimestamp(text: string): string {
+  return text.replace(/(\.\d*?)0+(?=Z|[+-]\d\d:\d\d$)/, '$1').replace(/\.(?=Z|[+-]\d\d:\d\d$)/, '');
 }

@@ -1,6 +1,14 @@
 // slipway pull: an image from its registry into the local store, layers included.
 import type { Command } from 'commander';
-import { formatReference, parseReference, withDefaultTag } from '../../image/reference.ts';
+import { BuildError } from '../../errors.ts';
+import {
+  familiarReference,
+  formatReference,
+  parseReference,
+  type Reference,
+  withDefaultTag,
+} from '../../image/reference.ts';
+import type { ImageTools } from '../../images/tools.ts';
 import {
   addRegistryOptions,
   type RegistryFlags,
@@ -10,6 +18,7 @@ import {
 import type { Session } from '../session.ts';
 
 interface PullFlags extends RegistryFlags {
+  readonly allTags?: boolean;
   readonly platform?: string;
   readonly quiet?: boolean;
 }
@@ -20,32 +29,43 @@ export function definePull(program: Command, session: Session): void {
       .command('pull')
       .description('fetch an image from a registry')
       .argument('<image>', '[host/]name[:tag][@digest]')
+      .option('-a, --all-tags', 'fetch every tag of the repository')
       .option('--platform <os/arch[/variant]>', 'platform to fetch (default: that of this machine)')
       .option('-q, --quiet', 'print nothing but the name'),
-  ).action(async (text: string, flags: PullFlags, command: Command) => {
-    const reference = withDefaultTag(parseReference(text));
-    requireAuthFile(flags, session.cwd);
-    const given = registryOptions(flags, [reference.domain], session.cwd);
-    const [{ openStoreFor, openRegistriesFor }, { pullImage, registryBlobSource }, platforms] =
-      await Promise.all([
-        import('../wire.ts'),
-        import('../../registry/pull.ts'),
-        import('../../image/platform.ts'),
-      ]);
-    const platform = flags.platform ? platforms.parsePlatform(flags.platform) : platforms.hostPlatform();
-    await using store = await openStoreFor(session, command);
-    const registries = await openRegistriesFor(session, given);
-    try {
-      const image = await pullImage(registries, store, reference, platform, session.signal);
-      const source = registryBlobSource(registries, store);
-      await Promise.all(image.manifest.layers.map(layer => source.fetch(layer, session.signal)));
-      const name = formatReference(reference);
-      await store.names.set(name, image.descriptor);
-      await store.meta.flush();
-      if (!flags.quiet) session.err(`Digest: ${image.top.digest}\n`);
-      session.out(`${name}\n`);
-    } finally {
-      await registries.close();
-    }
-  });
+  ).action((text: string, flags: PullFlags, command: Command) => pull(text, flags, session, command));
+}
+
+async function pull(text: string, flags: PullFlags, session: Session, command: Command): Promise<void> {
+  const asked = parseReference(text.replace(/^docker:\/\//, ''));
+  if (flags.allTags && (asked.tag || asked.digest)) {
+    throw new BuildError('usage', 'a tag cannot be combined with --all-tags', {
+      hint: 'name the repository alone',
+    });
+  }
+  requireAuthFile(flags, session.cwd);
+  const given = registryOptions(flags, [asked.domain], session.cwd);
+  const [{ openImageTools }, platforms] = await Promise.all([
+    import('../wire.ts'),
+    import('../../image/platform.ts'),
+  ]);
+  const platform = flags.platform ? platforms.parsePlatform(flags.platform) : platforms.hostPlatform();
+  await using wired = await openImageTools(session, command, given);
+  const tools = wired.images;
+  const note = (line: string) => (flags.quiet ? undefined : session.err(`${line}\n`));
+  if (!flags.allTags && !asked.tag && !asked.digest) note('Using default tag: latest');
+  for (const reference of await references(asked, flags, tools)) {
+    const { pullInto } = await import('../../images/pull.ts');
+    const { name, digest, isNew } = await pullInto(reference, platform, tools);
+    note(`Digest: ${digest}`);
+    const status = isNew ? 'Downloaded newer image for' : 'Image is up to date for';
+    note(`Status: ${status} ${familiarReference(parseReference(name))}`);
+    if (!flags.allTags) session.out(`${name}\n`);
+  }
+  if (flags.allTags) session.out(`${formatReference(asked)}\n`);
+}
+
+async function references(asked: Reference, flags: PullFlags, tools: ImageTools): Promise<Reference[]> {
+  if (!flags.allTags) return [withDefaultTag(asked)];
+  const tags = await (await tools.registries()).listTags(asked, tools.signal);
+  return tags.map(tag => ({ ...asked, tag }));
 }

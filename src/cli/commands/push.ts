@@ -1,7 +1,7 @@
 // slipway push: an image of the local store to its registry. Layers are packed for the way, manifest and tag go last.
 import type { Command } from 'commander';
 import { BuildError } from '../../errors.ts';
-import { familiarReference, formatReference, parseReference, withDefaultTag } from '../../image/reference.ts';
+import { familiarReference, parseReference, withDefaultTag } from '../../image/reference.ts';
 import {
   addRegistryOptions,
   type RegistryFlags,
@@ -11,6 +11,8 @@ import {
 import type { Session } from '../session.ts';
 
 interface PushFlags extends RegistryFlags {
+  readonly allTags?: boolean;
+  readonly platform?: string;
   readonly quiet?: boolean;
 }
 
@@ -20,30 +22,38 @@ export function definePush(program: Command, session: Session): void {
       .command('push')
       .description('send an image to its registry')
       .argument('<image>', 'name of an image in the local store')
+      .option('-a, --all-tags', 'send every tag of the repository')
+      .option('--platform <os/arch[/variant]>', 'only this platform of an image of several')
       .option('-q, --quiet', 'print nothing but the digest'),
-  ).action(async (text: string, flags: PushFlags, command: Command) => {
-    const reference = withDefaultTag(parseReference(text));
-    requireAuthFile(flags, session.cwd);
-    const registries = registryOptions(flags, [reference.domain], session.cwd);
-    const { openTools } = await import('../wire.ts');
-    await using wired = await openTools(session, command, { emit: () => {}, isolation: 'auto', registries });
-    const { store, layers } = wired.tools;
-    const name = formatReference(reference);
-    const named = store.names.get(name);
-    if (!named) {
-      throw new BuildError(
-        'not-found',
-        `there is no image ${familiarReference(reference)} in the local store`,
-        {
-          hint: 'slipway images lists what there is',
-        },
-      );
-    }
-    const { repackForRegistry } = await import('../../export/repack.ts');
-    const root = await repackForRegistry(named.descriptor, store, layers, session.signal);
-    await wired.push({ name, root, byDigest: false }, session.signal);
-    await store.meta.flush();
-    if (!flags.quiet) session.err(`pushed ${name}\n`);
+  ).action((text: string, flags: PushFlags, command: Command) => push(text, flags, session, command));
+}
+
+async function push(text: string, flags: PushFlags, session: Session, command: Command): Promise<void> {
+  const asked = parseReference(text);
+  if (flags.allTags && (asked.tag || asked.digest)) {
+    throw new BuildError('usage', 'a tag cannot be combined with --all-tags', {
+      hint: 'name the repository alone',
+    });
+  }
+  requireAuthFile(flags, session.cwd);
+  const registries = registryOptions(flags, [asked.domain], session.cwd);
+  const [{ openImageTools }, { namesToPush, pushNamed }, { parsePlatform }] = await Promise.all([
+    import('../wire.ts'),
+    import('../../images/push.ts'),
+    import('../../image/platform.ts'),
+  ]);
+  const platform = flags.platform ? parsePlatform(flags.platform) : undefined;
+  await using wired = await openImageTools(session, command, registries);
+  const tools = wired.images;
+  if (!flags.quiet) {
+    session.err(`The push refers to repository [${asked.domain}/${asked.path}]\n`);
+    if (!flags.allTags && !asked.tag && !asked.digest) session.err('Using default tag: latest\n');
+  }
+  for (const name of namesToPush(withDefaultTag(asked), flags.allTags === true, tools)) {
+    const reference = parseReference(name);
+    const root = await pushNamed(reference, platform, tools);
+    const label = reference.tag ?? familiarReference(reference);
+    if (!flags.quiet) session.err(`${label}: digest: ${root.digest} size: ${root.size}\n`);
     session.out(`${root.digest}\n`);
-  });
+  }
 }

@@ -19,6 +19,14 @@ export function parseMode(text: string): ModeChange {
   };
 }
 
+/**
+ * The mode of the destination and of the directories above it where they have to be made: as in BuildKit, octal digits count
+ * without setuid, setgid and sticky, and a symbolic mode does not apply.
+ */
+export function newDirectoryMode(text: string): number {
+  return /^[0-7]+$/.test(text) ? Number.parseInt(text, 8) & 0o777 : 0o755;
+}
+
 function invalid(text: string): BuildError {
   return new BuildError('dockerfile', `invalid --chmod value ${printable(JSON.stringify(text))}`, {
     hint: 'give octal digits from 0 to 07777, or a symbolic mode such as u=rwX,go=rX',

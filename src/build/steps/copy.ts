@@ -18,7 +18,7 @@ import {
 import type { FileTree } from '../../tree/file-tree.ts';
 import { placeArchive } from './copy-archive.ts';
 import { type DirectoryLook, Draft, parentPath } from './copy-draft.ts';
-import { type ModeChange, parseMode } from './copy-mode.ts';
+import { type ModeChange, newDirectoryMode, parseMode } from './copy-mode.ts';
 import type {
   ArchiveSource,
   FileSource,
@@ -134,7 +134,7 @@ class Copier {
     this.#isDirectory = step.dest.endsWith('/');
     this.#owner = owner;
     this.#chmod = step.chmod === undefined ? undefined : parseMode(step.chmod);
-    const mode = this.#chmod?.(0o755, true) ?? 0o755;
+    const mode = step.chmod === undefined ? 0o755 : newDirectoryMode(step.chmod);
     this.#look = { mode, ...(owner ?? { uid: 0, gid: 0 }), mtimeSec: Math.floor(options.nowMs / 1000) };
   }
 

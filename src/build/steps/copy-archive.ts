@@ -1,5 +1,5 @@
-// An unpacked archive put into a file system in memory, as `tar -x` below the destination would: links on the way are
-// followed inside the root of the image and never out of it. Pure.
+// An unpacked archive put into a file system in memory, as `tar -x` in a chroot at the destination would: links on the way
+// are followed inside the destination and never out of it, as BuildKit does. Pure.
 import { BuildError, printable } from '../../errors.ts';
 import { type BytePath, type Entry, type LayerInput, showPath } from '../../tree/entry.ts';
 import { type DirectoryLook, type Draft, parentPath } from './copy-draft.ts';
@@ -94,7 +94,6 @@ function literalPath(
   look: DirectoryLook,
   existing = false,
 ): BytePath {
-  const whole = (base === '' ? path : `${base}/${path}`) as BytePath;
-  if (!existing) draft.ensureDirectory(parentPath(whole), look);
-  return draft.place(whole, true);
+  if (!existing) draft.ensureDirectory(draft.place(parentPath(path), false, base), look);
+  return draft.place(path, true, base);
 }

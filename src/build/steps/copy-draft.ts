@@ -48,12 +48,14 @@ export class Draft {
   /**
    * The literal path that `path` reaches through the links on the way.
    * @param keepLast the last component is not followed
+   * @param root literal path of a directory that `path` is relative to and that no link leads out of, as in a chroot
    * @throws BuildError `context` when something on the way is no directory
    */
-  place(path: BytePath, keepLast = false): BytePath {
-    const literal = placePath(each => this.lookup(each), path, keepLast);
-    if (literal === undefined) throw this.#notADirectory(path);
-    return literal;
+  place(path: BytePath, keepLast = false, root = ''): BytePath {
+    const below = (each: string) => (root === '' ? each : each === '' ? root : `${root}/${each}`) as BytePath;
+    const literal = placePath(each => this.lookup(below(each)), path, keepLast);
+    if (literal === undefined) throw this.#notADirectory(below(path));
+    return below(literal);
   }
 
   /**

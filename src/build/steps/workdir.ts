@@ -2,9 +2,10 @@
 import { workdirKey } from '../../cache/key.ts';
 import type { LayerId } from '../../layer/layers.ts';
 import type { WorkdirStep } from '../../plan/steps.ts';
+import { resolveOwner } from '../../sandbox/users.ts';
 import { bytePath } from '../../tree/entry.ts';
 import { planDirectory } from './copy.ts';
-import { imageFiles, userOf } from './image-user.ts';
+import { imageFiles } from './image-user.ts';
 import type { PreparedStep, StepScope } from './step.ts';
 
 export async function prepareWorkdir(step: WorkdirStep, scope: StepScope): Promise<PreparedStep> {
@@ -17,13 +18,9 @@ export async function prepareWorkdir(step: WorkdirStep, scope: StepScope): Promi
 async function makeDirectory(step: WorkdirStep, scope: StepScope): Promise<LayerId | null> {
   if (step.path === '/') return null;
   const view = await scope.sources.view(scope.layers, `stage "${scope.stage.label}"`, scope.signal, 'names');
-  const user = userOf(step.user, imageFiles(view));
-  const entries = planDirectory(
-    view,
-    bytePath(step.path.slice(1)),
-    { uid: user.uid, gid: user.gid },
-    scope.tools.now(),
-  );
+  // A number alone is the group's number too, as in --chown, whatever passwd says.
+  const owner = resolveOwner(step.user || '0', imageFiles(view));
+  const entries = planDirectory(view, bytePath(step.path.slice(1)), owner, scope.tools.now());
   if (entries.length === 0) return null;
   return scope.tools.layers.write(entries, scope.signal);
 }

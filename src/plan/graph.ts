@@ -85,7 +85,7 @@ function planStage(
     ...(stage.name === undefined ? {} : { name: stage.name }),
     label: stage.label,
     platform: stage.platform,
-    origin: stage.origin,
+    origin: stage.origin.kind === 'context' ? { kind: 'scratch' } : stage.origin,
     steps,
     config: { ...kept, ...(author === undefined ? {} : { author }), config: state.config },
     range: stage.from.range,
@@ -106,7 +106,7 @@ function planSteps(
     args: { buildArgs: options.buildArgs, globals, escape: escapeChar },
     sources: outline,
   };
-  const steps: Step[] = [];
+  const steps: Step[] = [...directorySteps(stage, begin.config)];
   let state = begin;
   for (const line of lines) {
     const next = problems.attempt(() => planInstruction(line, state, context));
@@ -126,6 +126,32 @@ function planSteps(
     state = next.state;
   }
   return { steps, state };
+}
+
+/** A stage that starts from a directory (a named context) starts from nothing and copies it. */
+function directorySteps(stage: OutlineStage, config: ContainerConfig): Step[] {
+  const { origin, index, from } = stage;
+  if (origin.kind !== 'context') return [];
+  const display = `COPY --from=${origin.name ?? 'context'} . /`;
+  const step: Step = {
+    kind: 'copy',
+    instruction: 'COPY',
+    id: `${index}.0`,
+    stage: index,
+    range: from.image.range,
+    display,
+    createdBy: `${display} # buildkit`,
+    config,
+    from: origin,
+    items: [{ kind: 'path', path: '.', range: from.image.range }],
+    dest: '/',
+    link: false,
+    parents: false,
+    excludes: [],
+    keepGitDir: false,
+    unpack: 'never',
+  };
+  return [step];
 }
 
 /**

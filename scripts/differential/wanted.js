@@ -16,4 +16,65 @@ export const wanted = [
       slipway?.layer === 'none' &&
       docker.by === slipway.by,
   },
+  {
+    name: 'Directories that COPY --chmod makes do not lose bits to a daemon',
+    allows: ({ what, docker, slipway }, name) =>
+      ['copy-chmod-octal', 'copy-chmod-of-the-directory-itself'].includes(name) &&
+      what.startsWith('file ') &&
+      withoutTime(docker) === withoutTime(slipway).replace(/^dir 777 /, 'dir 755 '),
+  },
+  {
+    name: 'COPY --link does not look at what is below',
+    allows: ({ what }, name) =>
+      (name === 'copy-link' && what === 'file /tmp') ||
+      (name === 'copy-link-over-existing' &&
+        ['file /dir', 'file /dirlink', 'file /dirlink/a', 'file /real/a'].includes(what)),
+  },
+  {
+    name: 'An owner that the image does not know is an error',
+    allows: ({ what, docker, slipway }, name) =>
+      ['chown-name-unknown', 'chown-name-in-scratch'].includes(name) &&
+      what === 'refusal' &&
+      docker === undefined &&
+      slipway !== undefined,
+  },
+  {
+    name: 'Owners with large numbers are kept',
+    allows: ({ what, slipway }, name) =>
+      name === 'copy-chown-forms' &&
+      what === 'file /big' &&
+      slipway?.startsWith('file 644 4294967294:4294967294 '),
+  },
+  {
+    name: 'Attributes in archives are kept',
+    allows: ({ what, docker, slipway }, name) =>
+      name === 'add-archive-xattr-and-devices' &&
+      what === 'file /x/cap' &&
+      docker === slipway?.replace(' user.a=62', ''),
+  },
+  {
+    name: 'Sparse files of old archives are read',
+    allows: ({ what, docker }, name) =>
+      name === 'add-archive-sparse' && what === 'refusal' && docker !== undefined,
+  },
+  {
+    name: 'A link in an archive that points above its directory stops there',
+    allows: ({ what, docker }, name) =>
+      name === 'refuse-add-archive-through-a-link-up' && what === 'refusal' && docker !== undefined,
+  },
+  {
+    name: 'A stage that starts from a directory has a history',
+    allows: ({ what }, name) => name.startsWith('context-named-directory-') && what.startsWith('history '),
+  },
+  {
+    name: 'Mount points of the system are removed after RUN',
+    allows: ({ what, docker, slipway }) =>
+      ['file /dev', 'file /proc', 'file /sys'].includes(what) &&
+      docker === 'dir 755 0:0' &&
+      slipway === undefined,
+  },
 ];
+
+function withoutTime(line) {
+  return line?.split(' @')[0] ?? '';
+}

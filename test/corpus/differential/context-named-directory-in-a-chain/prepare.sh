@@ -1,0 +1,2 @@
+#!/bin/sh
+mkdir -p named/bin; cp "$(command -v busybox)" named/bin/

@@ -1,7 +1,8 @@
-// Bundles src/ into dist/app: few files start faster than many, and what a command does not need stays
-// in chunks of its own. Everything lands flat in one directory, so `new URL('./x.js', import.meta.url)`
+// Bundles src/ into dist/app: the program as one file (scripts/bundle/start.cjs starts it with V8's code cache), the
+// library and the worker as modules. Everything lands flat in one directory, so `new URL('./x.js', import.meta.url)`
 // means the same here as beside the source.
 import { execFileSync } from 'node:child_process';
+import { createHash } from 'node:crypto';
 import {
   existsSync,
   mkdirSync,
@@ -19,28 +20,67 @@ import { build } from 'esbuild';
 const root = dirname(dirname(fileURLToPath(import.meta.url)));
 const out = join(root, 'dist/app');
 
-const { outputFiles } = await build({
-  absWorkingDir: root,
-  entryPoints: {
-    main: 'src/cli/main.ts',
-    index: 'src/index.ts',
-    'bytes-worker': 'src/layer/bytes-worker.ts',
+/** src/store/lmdb.ts says why. */
+const bundledLmdb = {
+  name: 'bundled-lmdb',
+  setup({ onLoad, onResolve }) {
+    const from = name => join(root, 'scripts/bundle', name);
+    onLoad({ filter: /src\/store\/lmdb\.ts$/ }, () => ({
+      contents: readFileSync(from('lmdb.js'), 'utf8'),
+      loader: 'js',
+    }));
+    onResolve({ filter: /^node-gyp-build-optional-packages$/ }, () => ({ path: from('native-addon.cjs') }));
   },
+};
+
+const common = {
+  absWorkingDir: root,
   outdir: 'dist/app',
   bundle: true,
-  splitting: true,
-  format: 'esm',
   platform: 'node',
   target: 'node20',
   packages: 'bundle',
-  external: ['koffi', 'lmdb', 'zlib-sync'],
-  banner: {
-    js: "import { createRequire as slipwayRequire } from 'node:module'; const require = slipwayRequire(import.meta.url);",
-  },
+  external: ['koffi', 'zlib-sync'],
+  plugins: [bundledLmdb],
   sourcemap: true,
   logLevel: 'warning',
   write: false,
+};
+const library = await build({
+  ...common,
+  entryPoints: { index: 'src/index.ts', 'bytes-worker': 'src/layer/bytes-worker.ts' },
+  splitting: true,
+  format: 'esm',
+  banner: {
+    js: "import { createRequire as slipwayRequire } from 'node:module'; const require = slipwayRequire(import.meta.url); const __filename = require('node:url').fileURLToPath(import.meta.url);",
+  },
 });
+const program = await build({
+  ...common,
+  entryPoints: { slipway: 'src/cli/main.ts' },
+  format: 'cjs',
+  minifyWhitespace: true,
+  legalComments: 'external',
+  outExtension: { '.js': '.cjs' },
+  define: { 'import.meta.url': 'slipwayUrl' },
+  banner: { js: "const slipwayUrl = require('node:url').pathToFileURL(__filename).href;" },
+});
+const outputFiles = [...library.outputFiles, ...program.outputFiles.map(inAscii)];
+const id = createHash('sha256');
+for (const { contents } of program.outputFiles) id.update(contents);
+const start = readFileSync(join(root, 'scripts/bundle/start.cjs'), 'utf8');
+outputFiles.push({
+  path: join(out, 'start.cjs'),
+  contents: Buffer.from(start.replaceAll('BUNDLE_ID', id.digest('hex').slice(0, 16))),
+});
+
+/** One byte per character reads faster; what esbuild leaves as it is stands in regular expressions. */
+function inAscii(file) {
+  if (!file.path.endsWith('.cjs')) return file;
+  const text = Buffer.from(file.contents).toString('utf8');
+  const escaped = text.replace(/[^\0-\x7f]/g, c => `\\u${c.charCodeAt(0).toString(16).padStart(4, '0')}`);
+  return { path: file.path, contents: Buffer.from(escaped) };
+}
 
 // A program that runs meanwhile loads its chunks late: each file is replaced at once, and chunks that are no longer
 // part of the program stay for an hour.

@@ -1,9 +1,9 @@
 // Small facts in LMDB (http://www.lmdb.tech/doc/). One database holds all spaces: a key is `<space>/<key>`, a value is
 // eight hex digits of CRC-32 and the JSON text, so that a damaged page reads as absence and not as another fact.
-import { createRequire } from 'node:module';
 import { crc32 } from 'node:zlib';
 import type { RootDatabase } from 'lmdb';
 import { storeFailure } from './failure.ts';
+import { loadLmdb } from './lmdb.ts';
 import type { Meta, MetaSpace } from './store.ts';
 
 interface Pending {
@@ -124,9 +124,9 @@ export interface Transaction {
   entries(space: MetaSpace): Iterable<readonly [string, unknown]>;
 }
 
-/** Loads LMDB (about 20 ms, so only when a store is opened) and opens the database in the directory `path`. */
+/** Loads LMDB and opens the database in the directory `path`. */
 export function openMeta(path: string): LmdbMeta {
-  const { open } = createRequire(import.meta.url)('lmdb') as typeof import('lmdb');
+  const { open } = loadLmdb();
   return new LmdbMeta(path, open<string, string>({ path, encoding: 'string', cache: false }));
 }
 

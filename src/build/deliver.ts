@@ -6,7 +6,7 @@ import { checkDestination } from '../export/destination.ts';
 import { exportImage } from '../export/export.ts';
 import { type ExportInput, type FinishedImage, namesOf } from '../export/finished-image.ts';
 import { type OutputSpec, parseOutput } from '../export/output-spec.ts';
-import type { Push, Receipt } from '../export/tools.ts';
+import type { Push, Receipt, StreamBlob } from '../export/tools.ts';
 import type { Descriptor } from '../image/descriptor.ts';
 import { makeView } from '../layer/view.ts';
 import type { BuildRequest } from './request.ts';
@@ -14,6 +14,7 @@ import type { Tools } from './tools.ts';
 
 export interface DeliveryTools {
   readonly push: Push;
+  readonly stream?: StreamBlob;
   readonly stdout: Writable;
   readonly stdoutIsTerminal: boolean;
 }

@@ -19,7 +19,14 @@ export async function exportToStore(
 ): Promise<Receipt> {
   const names = spec.names ?? namesOf(input);
   // A registry gets compressed layers: with push both share one manifest, so that the digests agree.
-  const packed = await packIntoStore(input, spec, spec.push ? 'gzip' : 'uncompressed', tools, signal);
+  const packed = await packIntoStore(
+    input,
+    spec,
+    spec.push ? 'gzip' : 'uncompressed',
+    spec.push ? names : [],
+    tools,
+    signal,
+  );
   for (const name of names) await tools.store.names.set(name, packed.root.descriptor);
   if (names.length === 0) await tools.store.names.keep(packed.root.descriptor);
   if (spec.push) await pushAll(packed, names, spec.byDigest, tools, signal);
@@ -34,19 +41,28 @@ export async function exportToRegistry(
   signal: AbortSignal,
 ): Promise<Receipt> {
   const names = spec.names ?? namesOf(input);
-  const packed = await packIntoStore(input, spec, 'gzip', tools, signal);
+  const packed = await packIntoStore(input, spec, 'gzip', names, tools, signal);
   await pushAll(packed, names, spec.byDigest, tools, signal);
   return receipt(packed, ...names);
 }
 
+/** @param sendTo names that the image will be pushed to: the first one's registry gets new layers while they are packed */
 async function packIntoStore(
   input: ExportInput,
   options: ImageOptions,
   defaultCompression: Compression,
+  [sendTo]: readonly string[],
   tools: ExportTools,
   signal: AbortSignal,
 ): Promise<Packed> {
-  const packed = await pack(input, tools.layers, { options, defaultCompression, lazy: true }, signal);
+  const { stream } = tools;
+  const tap = stream && sendTo !== undefined ? () => stream(sendTo, signal) : undefined;
+  const packed = await pack(
+    input,
+    tools.layers,
+    { options, defaultCompression, lazy: true, ...(tap ? { tap } : {}) },
+    signal,
+  );
   await keepDocuments(packed, tools.store);
   return packed;
 }

@@ -38,6 +38,8 @@ export interface PackSettings {
   readonly lazy?: boolean;
   /** zstd layers of the base are packed anew unless zstd was asked for: not every reader of the format knows zstd. */
   readonly refuseForeignZstd?: boolean;
+  /** For layers that have to be packed. */
+  readonly tap?: Packing['tap'];
 }
 
 /** @throws BuildError from the layers; nothing is written but layer blobs, in the store */
@@ -67,6 +69,7 @@ async function packImage(
     force: options.forceCompression,
     format,
     ...(settings.lazy ? { lazy: true } : {}),
+    ...(settings.tap ? { tap: settings.tap } : {}),
   };
   const packLayer = async (id: string): Promise<Descriptor> => {
     const blob = await layers.blob(id, packing, signal);

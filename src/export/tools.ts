@@ -2,7 +2,7 @@
 import type { Writable } from 'node:stream';
 import type { Descriptor } from '../image/descriptor.ts';
 import type { Digest } from '../image/digest.ts';
-import type { LayerId, Layers } from '../layer/layers.ts';
+import type { BlobTap, LayerId, Layers } from '../layer/layers.ts';
 import type { Store } from '../store/store.ts';
 import type { FileTree } from '../tree/file-tree.ts';
 
@@ -23,12 +23,17 @@ export type Push = (
   signal: AbortSignal,
 ) => Promise<void>;
 
+/** Begins to send a blob to the repository of `name` while it is packed. */
+export type StreamBlob = (name: string, signal: AbortSignal) => Promise<BlobTap>;
+
 export interface ExportTools {
   readonly store: Store;
   readonly layers: Layers;
   /** The file system that layers make, lowest first. */
   view(layers: readonly LayerId[], signal: AbortSignal): Promise<FileTree>;
   readonly push: Push;
+  /** Absent: blobs are sent when they are complete. */
+  readonly stream?: StreamBlob;
   readonly stdout: Writable;
   readonly stdoutIsTerminal: boolean;
   /** Destinations are relative to this directory. */

@@ -52,9 +52,19 @@ export interface Layers {
   /**
    * The layer packed for a manifest. Without `force` a compressed blob that the layer came with is taken as it is,
    * whatever its codec. The blob is in the store afterwards, unless `lazy` allowed it to stay where it can be fetched from.
-   * @param level codec's own scale; default gzip 6, zstd 3
+   * @param level codec's own scale; default gzip 4, zstd 3
    */
   blob(id: LayerId, packing: Packing, signal: AbortSignal): Promise<Descriptor>;
+}
+
+/** Is given the bytes of a blob while it is packed, so that they can be sent at the same time. Nothing here throws. */
+export interface BlobTap {
+  /** The next bytes; resolves when more can be taken. */
+  write(chunk: Uint8Array): Promise<void>;
+  /** All bytes were given and hash to this. */
+  end(digest: Digest): Promise<unknown>;
+  /** What was given is worth nothing. */
+  abort(): void;
 }
 
 export interface Packing {
@@ -65,6 +75,8 @@ export interface Packing {
   readonly clampSec?: number;
   /** For destinations that may have the blob already: one that the layer came with is not fetched. Default false. */
   readonly lazy?: boolean;
+  /** Called when the blob has to be packed now. */
+  readonly tap?: () => BlobTap | Promise<BlobTap>;
 }
 
 /** The file system that a list of layers makes, lowest first, as a tree to read from. Pure and in memory: nothing is mounted. */

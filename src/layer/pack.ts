@@ -7,6 +7,7 @@ import { parallelGzip } from '../archive/parallel-gzip.ts';
 import { zstd } from '../archive/zstd.ts';
 import { BuildError } from '../errors.ts';
 import { algorithmOf, type DiffId, type Digest, digestFromHash } from '../image/digest.ts';
+import type { BlobTap, Packing } from './layers.ts';
 
 const chunkBytes = 1024 * 1024;
 
@@ -15,6 +16,7 @@ const chunkBytes = 1024 * 1024;
  * @param diffId what the bytes of `tar` must hash to
  * @param into an existing file, overwritten
  * @param how equal settings give equal bytes for gzip, whatever the machine
+ * @param openTap what it opens is given the packed bytes as well
  * @throws BuildError `store` with the fact `damaged` (the diffId) when the file holds other bytes
  */
 export async function packTar(
@@ -23,6 +25,31 @@ export async function packTar(
   into: string,
   { compression, level }: { readonly compression: 'gzip' | 'zstd'; readonly level: number },
   signal: AbortSignal,
+  openTap?: Packing['tap'],
+): Promise<{ digest: Digest; size: number }> {
+  // Whatever keeps it from being opened is told where the blob is really needed.
+  const tap =
+    openTap &&
+    (await Promise.resolve()
+      .then(openTap)
+      .catch(() => undefined));
+  try {
+    const packed = await write(tar, diffId, into, { compression, level }, signal, tap);
+    await tap?.end(packed.digest);
+    return packed;
+  } catch (error) {
+    tap?.abort();
+    throw error;
+  }
+}
+
+async function write(
+  tar: string,
+  diffId: DiffId,
+  into: string,
+  { compression, level }: { readonly compression: 'gzip' | 'zstd'; readonly level: number },
+  signal: AbortSignal,
+  tap: BlobTap | undefined,
 ): Promise<{ digest: Digest; size: number }> {
   const source = createReadStream(tar, { highWaterMark: chunkBytes, signal });
   const plain = createHash(algorithmOf(diffId));
@@ -35,7 +62,7 @@ export async function packTar(
     for await (const chunk of packed) {
       signal.throwIfAborted();
       hash.update(chunk);
-      await file.writeFile(chunk);
+      await Promise.all([file.writeFile(chunk), tap?.write(chunk)]);
       size += chunk.length;
     }
   } finally {

@@ -34,10 +34,18 @@ export interface LayersOptions {
 }
 
 const treePrefix = 'tree:';
+/** Gives what docker's compressor gives (Go's level 6) in size, in half the time that zlib's level 6 takes for 2 % less. */
+const defaultGzipLevel = 4;
 
 /** @param source gets blobs that are not in the store */
 export function openLayers(store: Store, source: BlobSource, options: LayersOptions = {}): Layers {
   return new StoreLayers(store, source, options);
+}
+
+interface PackTar {
+  readonly compression: 'gzip' | 'zstd';
+  readonly level: number;
+  readonly tap: Packing['tap'];
 }
 
 /** What one pass over a layer's bytes should leave behind besides the index. */
@@ -170,9 +178,9 @@ class StoreLayers implements Layers {
     if (compression === 'uncompressed') {
       return { mediaType: layerMediaType(compression, format), digest: diffId, size };
     }
-    const level = packing.level ?? (compression === 'gzip' ? 6 : 3);
+    const level = packing.level ?? (compression === 'gzip' ? defaultGzipLevel : 3);
     const blob = await this.#work.run(`pack ${compression} ${level} ${diffId}`, signal, own =>
-      this.#packed(diffId, compression, level, own),
+      this.#packed(diffId, { compression, level, tap: packing.tap }, own),
     );
     return descriptorOf(blob, layerMediaType(compression, format));
   }
@@ -200,12 +208,8 @@ class StoreLayers implements Layers {
     );
   }
 
-  async #packed(
-    diffId: DiffId,
-    compression: 'gzip' | 'zstd',
-    level: number,
-    signal: AbortSignal,
-  ): Promise<KnownBlob> {
+  async #packed(diffId: DiffId, how: PackTar, signal: AbortSignal): Promise<KnownBlob> {
+    const { compression, level } = how;
     const known = this.#facts
       .get(diffId)
       .blobs.find(blob => blob.compression === compression && blob.level === level);
@@ -213,7 +217,7 @@ class StoreLayers implements Layers {
     const path = this.#store.blobs.path(diffId);
     if (path === undefined) throw gone(diffId);
     await using ingest = await this.#store.blobs.ingest();
-    const { digest, size } = await this.#packTar(path, diffId, ingest.path, { compression, level }, signal);
+    const { digest, size } = await this.#packTar(path, diffId, ingest.path, how, signal);
     await ingest.commit(digest);
     const blob: KnownBlob = {
       mediaType: layerMediaType(compression, 'oci'),
@@ -231,11 +235,11 @@ class StoreLayers implements Layers {
     path: string,
     diffId: DiffId,
     into: string,
-    how: { readonly compression: 'gzip' | 'zstd'; readonly level: number },
+    how: PackTar,
     signal: AbortSignal,
   ): Promise<{ digest: Digest; size: number }> {
     try {
-      return await packTar(path, diffId, into, how, signal);
+      return await packTar(path, diffId, into, how, signal, how.tap);
     } catch (error) {
       if (error instanceof BuildError && error.facts.damaged !== undefined) {
         await this.#store.blobs.remove(diffId);

@@ -16,6 +16,7 @@ import { listReferrers, listRepositories, listTags } from './lists.ts';
 import { type FetchedImage, type FetchedManifest, fetchImage, fetchManifest } from './manifests.ts';
 import { type PushedReference, type PushRequest, pushImage } from './push.ts';
 import { openRegistriesConf, type RegistriesConf } from './registries-conf.ts';
+import { type BlobStream, openBlobStream } from './upload-stream.ts';
 
 export interface RegistriesOptions {
   readonly env: Environment;
@@ -55,7 +56,7 @@ export interface ResolvedImage extends FetchedImage {
   readonly top: Descriptor;
 }
 
-export type { FetchedManifest, PushedReference, PushRequest, Repository };
+export type { BlobStream, FetchedManifest, PushedReference, PushRequest, Repository };
 
 export interface Registries {
   /**
@@ -75,6 +76,8 @@ export interface Registries {
   ): Promise<void>;
   /** Sends blobs and documents, tags last. @returns what each reference now stands for */
   push(request: PushRequest, signal: AbortSignal): Promise<readonly PushedReference[]>;
+  /** Begins to send a blob that is still being made; where that fails it is for {@link push} to send it. */
+  stream(repository: Repository, signal: AbortSignal): BlobStream;
   listTags(repository: Repository, signal: AbortSignal): Promise<readonly string[]>;
   /** Repositories of a host, where it tells (`_catalog`). */
   listRepositories(domain: string, signal: AbortSignal): Promise<readonly string[]>;
@@ -171,6 +174,10 @@ class ConfiguredRegistries implements Registries {
 
   push(request: PushRequest, signal: AbortSignal): Promise<readonly PushedReference[]> {
     return pushImage(this.#endpoints, request, signal);
+  }
+
+  stream(repository: Repository, signal: AbortSignal): BlobStream {
+    return openBlobStream(this.#endpoints.writable(repository), signal);
   }
 
   listTags(repository: Repository, signal: AbortSignal): Promise<readonly string[]> {

@@ -101,7 +101,11 @@ async function buildAndDeliver(
   });
   const work = async () => {
     const result = await build(request, wired.tools);
-    const delivery = await deliver(result.images, request, wired.tools, { push: wired.push, ...stdout });
+    const delivery = await deliver(result.images, request, wired.tools, {
+      push: wired.push,
+      stream: wired.stream,
+      ...stdout,
+    });
     return { result, delivery };
   };
   // What went to stdout cannot be taken back.

@@ -300,3 +300,19 @@ ADD --checksum=${commit} ${server.url}/app /checked
     await server.close();
   }
 });
+
+test('a git context keeps .git with BUILDKIT_CONTEXT_KEEP_GIT_DIR', async () => {
+  const base = join(slipway.dir, 'contexts');
+  const repository = newRepository(base, 'app');
+  writeFileSync(join(repository, 'Dockerfile'), 'FROM scratch\nCOPY . /\n');
+  commitAll(repository, 'one');
+  const server = await startGitServer(base);
+  try {
+    const url = `${server.url}/app`;
+    assert.deepEqual([...(await buildFiles(slipway, [url])).keys()], ['Dockerfile']);
+    const kept = await buildFiles(slipway, ['--build-arg', 'BUILDKIT_CONTEXT_KEEP_GIT_DIR=1', url]);
+    assert.ok(kept.has('.git/HEAD'));
+  } finally {
+    await server.close();
+  }
+});

@@ -27,6 +27,10 @@ const busybox = (text: string, files: Record<string, string> = {}) =>
 /** What the command of RUN printed, one line each. */
 async function printed(dir: string, ...args: string[]): Promise<string[]> {
   const { stderr } = await slipway.must(['build', '--progress=plain', '--no-cache', '-t', 'x', ...args, dir]);
+  return outputOf(stderr);
+}
+
+function outputOf(stderr: string): string[] {
   return [...stderr.matchAll(/^#\d+ \d+\.\d+ (.*)$/gm)].map(match => match[1] ?? '');
 }
 
@@ -43,6 +47,12 @@ test('the Dockerfile is looked for as Dockerfile, dockerfile and Containerfile, 
   assert.equal(await found('Containerfile', 'dockerfile', 'Dockerfile'), 'Dockerfile');
   assert.equal(await found('Containerfile', 'dockerfile'), 'dockerfile');
   assert.equal(await found('Containerfile'), 'Containerfile');
+});
+
+test('of several -f the last one counts', async () => {
+  const dir = writeContext(slipway, { a: 'FROM scratch\nRUN never\n', b: 'FROM scratch\nLABEL from=b\n' });
+  const image = await buildImage(slipway, ['-f', join(dir, 'a'), '-f', join(dir, 'b'), dir]);
+  assert.equal(image.config.Labels?.from, 'b');
 });
 
 test('of ENV and ARG of one name the later line is what RUN sees', async () => {
@@ -133,10 +143,12 @@ test('the host name of RUN is buildkitsandbox, or what BUILDKIT_SANDBOX_HOSTNAME
 
 test('RUN sees HOME and PATH, stdin is empty, and exec form goes without a shell', async () => {
   const dir = busybox(
-    'RUN cat; echo "$HOME $PATH"\nRUN ["echo", "$HOME"]\nSHELL ["/bin/sh", "-xc"]\nRUN true\n',
+    'RUN cat; echo "$HOME $PATH $FTP_PROXY$ftp_proxy"\nRUN ["echo", "$HOME"]\nSHELL ["/bin/sh", "-xc"]\nRUN true\n',
   );
-  assert.deepEqual(await printed(dir), [
-    '/root /usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin',
+  const proxies = { FTP_PROXY: 'http://of-the-host:1', ftp_proxy: 'http://of-the-host:1' };
+  const { stderr } = await slipway.must(['build', '--progress=plain', dir], { env: proxies });
+  assert.deepEqual(outputOf(stderr), [
+    '/root /usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin ',
     '$HOME',
     '+ true',
   ]);

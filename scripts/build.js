@@ -63,6 +63,8 @@ const program = await build({
   legalComments: 'external',
   outExtension: { '.js': '.cjs' },
   define: { 'import.meta.url': 'slipwayUrl' },
+  // start.cjs runs the program as a script, where import() does not work: esbuild writes require() instead.
+  supported: { 'dynamic-import': false },
   banner: { js: "const slipwayUrl = require('node:url').pathToFileURL(__filename).href;" },
 });
 const outputFiles = [...library.outputFiles, ...program.outputFiles.map(inAscii)];

@@ -39,8 +39,11 @@ export async function pushNamed(
   const chosen = platform
     ? (await readImage(store, named.descriptor, platform)).descriptor
     : named.descriptor;
-  const root = await repackForRegistry(chosen, store, layers, signal);
-  await pushStored(await tools.registries(), store, source, root, [reference], signal);
+  const registries = await tools.registries();
+  // Layers that are packed now are sent meanwhile.
+  const tap = async () => registries.stream(reference, signal);
+  const root = await repackForRegistry(chosen, store, layers, signal, { tap });
+  await pushStored(registries, store, source, root, [reference], signal);
   const { domain, path } = reference;
   await store.names.set(formatReference({ domain, path, digest: root.digest }), root, 'registry');
   await store.meta.flush();

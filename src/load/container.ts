@@ -1,6 +1,6 @@
 // A bag of named files that an image can be read from: a directory (OCI layout) or a tar. Names come from outside and
 // are compared, never joined to a path of ours; links are not followed (EX-17, EX-18).
-import { createReadStream } from 'node:fs';
+import { createReadStream, createWriteStream } from 'node:fs';
 import { open, stat } from 'node:fs/promises';
 import { pipeline } from 'node:stream/promises';
 import { decompress, detectCompression } from '../archive/compression.ts';
@@ -134,7 +134,6 @@ async function plainTar(path: string, spool: string, signal: AbortSignal): Promi
       `${path} is no image archive: it is neither a tar nor a compressed one`,
     );
   }
-  const { createWriteStream } = await import('node:fs');
   await pipeline(
     decompress(createReadStream(path), kind),
     createWriteStream(spool, { flags: 'wx', mode: 0o600 }),

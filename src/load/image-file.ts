@@ -3,6 +3,7 @@
 import { createHash } from 'node:crypto';
 import { createWriteStream } from 'node:fs';
 import { basename } from 'node:path';
+import { pipeline } from 'node:stream/promises';
 import { detectCompression } from '../archive/compression.ts';
 import { BuildError, printable } from '../errors.ts';
 import { configFromJson } from '../image/config.ts';
@@ -131,7 +132,6 @@ async function ingest(
   const hash = createHash(algorithm);
   let size = 0;
   let head = Buffer.alloc(0);
-  const { pipeline } = await import('node:stream/promises');
   await pipeline(
     container.stream(name),
     async function* (source) {

@@ -10,10 +10,12 @@ import { defineImages } from './images.ts';
 import { defineImport } from './import.ts';
 import { defineInspect } from './inspect.ts';
 import { defineLoad } from './load.ts';
+import { defineLoadInto } from './load-into.ts';
 import { definePull } from './pull.ts';
 import { definePush } from './push.ts';
 import { defineRemove } from './rmi.ts';
 import { defineSave } from './save.ts';
+import { defineSearch } from './search.ts';
 import { defineTag } from './tag.ts';
 
 /** Also below `slipway image`. */
@@ -23,6 +25,8 @@ export function defineImageCommands(program: Command, session: Session): void {
   defineImages(program, session);
   for (const define of everyday) define(program, session);
   defineRemove(program, session);
+  defineLoadInto(program, session);
+  defineSearch(program, session);
   const group = program.command('image').description('commands about images');
   defineImages(group, session, 'ls');
   for (const define of [...everyday, definePull, definePush]) define(group, session);

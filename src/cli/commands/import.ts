@@ -1,6 +1,8 @@
 // slipway import, image import: a tar of a file system becomes an image of one layer.
-import { createReadStream } from 'node:fs';
-import { resolve } from 'node:path';
+import { createReadStream, createWriteStream } from 'node:fs';
+import { open } from 'node:fs/promises';
+import { join, resolve } from 'node:path';
+import { pipeline } from 'node:stream/promises';
 import type { Command } from 'commander';
 import { BuildError, errnoOf, messageOf, printable } from '../../errors.ts';
 import { repeated } from '../options/repeated.ts';
@@ -70,14 +72,12 @@ async function openTar(
 ): Promise<AsyncIterable<Uint8Array>> {
   if (source === '-') return process.stdin;
   if (isUrl) {
-    const { join } = await import('node:path');
     const path = join(wired.tools.store.tmp, 'download.tar');
     await downloadTo(source, path, session);
     return createReadStream(path, { highWaterMark: 1024 * 1024 });
   }
   const path = resolve(session.cwd, source);
   try {
-    const { open } = await import('node:fs/promises');
     const file = await open(path);
     if (!(await file.stat()).isFile()) throw new BuildError('not-found', `${printable(path)} is not a file`);
     return file.createReadStream({ highWaterMark: 1024 * 1024 });
@@ -89,14 +89,9 @@ async function openTar(
 }
 
 async function downloadTo(url: string, path: string, session: Session): Promise<void> {
-  const [{ openHttp }, { createWriteStream }, { pipeline }] = await Promise.all([
-    import('../../host/http.ts'),
-    import('node:fs'),
-    import('node:stream/promises'),
-  ]);
+  const [{ openHttp }, { get }] = await Promise.all([import('../../host/http.ts'), import('../download.ts')]);
   const http = openHttp({ env: session.env });
   try {
-    const { get } = await import('../download.ts');
     const answer = await get(http, url, session.signal);
     await pipeline(answer.body, createWriteStream(path, { mode: 0o600 }), { signal: session.signal });
   } finally {

@@ -1,7 +1,5 @@
 // slipway save, image save: images of the store as one archive for docker load, podman load, skopeo.
 import type { Command } from 'commander';
-import type { SavedImage } from '../../images/save.ts';
-import type { ImageTools } from '../../images/tools.ts';
 import type { Session } from '../session.ts';
 
 interface SaveFlags {
@@ -25,10 +23,20 @@ async function save(
   session: Session,
   command: Command,
 ): Promise<void> {
-  const [{ openImageTools }, { openDestination }, { writeImageArchive }] = await Promise.all([
+  const [
+    { openImageTools },
+    { openDestination },
+    { writeImageArchive },
+    { packForDocker, packStored },
+    { collectImages },
+    { parsePlatform },
+  ] = await Promise.all([
     import('../wire.ts'),
     import('../../export/destination.ts'),
     import('../../images/save.ts'),
+    import('../../images/pack-stored.ts'),
+    import('../../images/save-names.ts'),
+    import('../../image/platform.ts'),
   ]);
   await using wired = await openImageTools(session, command);
   const tools = wired.images;
@@ -38,34 +46,10 @@ async function save(
     stdout: process.stdout,
     stdoutIsTerminal: process.stdout.isTTY === true,
   });
-  const saved = await imagesToSave(names, flags, tools);
-  await writeImageArchive(saved, 'docker', destination, tools);
-}
-
-/** Each image once, with the names that were asked for. */
-async function imagesToSave(
-  names: readonly string[],
-  flags: SaveFlags,
-  tools: ImageTools,
-): Promise<SavedImage[]> {
-  const [{ openImage }, { packForDocker, packStored }, { parsePlatform }, { namesToSave }] =
-    await Promise.all([
-      import('../../images/source.ts'),
-      import('../../images/pack-stored.ts'),
-      import('../../image/platform.ts'),
-      import('../../images/save-names.ts'),
-    ]);
   const platform = flags.platform ? parsePlatform(flags.platform) : undefined;
-  const saved = new Map<string, SavedImage>();
-  for (const text of names) {
-    for (const { reference, kept } of await namesToSave(text, tools)) {
-      const image = await openImage(reference, tools, platform);
-      const several = image.root.digest !== image.descriptor.digest && !platform;
-      const known = saved.get(image.id);
-      const packed =
-        known?.packed ?? (several ? await packStored(image, tools, true) : await packForDocker(image, tools));
-      saved.set(image.id, { packed, names: [...new Set([...(known?.names ?? []), ...kept])] });
-    }
-  }
-  return [...saved.values()];
+  const saved = await collectImages(names, platform, tools, image => {
+    const several = image.root.digest !== image.descriptor.digest && !platform;
+    return several ? packStored(image, tools, true) : packForDocker(image, tools);
+  });
+  await writeImageArchive(saved, 'docker', destination, tools);
 }

@@ -5,6 +5,7 @@ import { formatPlatform } from '../image/platform.ts';
 import { baseHint, type Outline } from '../plan/outline.ts';
 import { missingBases } from '../plan/reach.ts';
 import type { BaseRequest } from '../plan/steps.ts';
+import { missingOffline, remoteSources } from './offline.ts';
 import type { BuildRequest } from './request.ts';
 import type { BaseImage, Tools } from './tools.ts';
 
@@ -49,6 +50,10 @@ async function findBases(
     }),
   );
   const failed = found.find(result => result.status === 'rejected');
+  if (failed && build.offline) {
+    const missing = requests.filter((_, i) => found[i]?.status === 'rejected').map(each => each.reference);
+    throw missingOffline([...missing, ...remoteSources(outline)]);
+  }
   if (failed) throw failed.reason;
   const bases = new Map<string, BaseImage>();
   found.forEach((result, i) => {

@@ -16,6 +16,7 @@ import { checkDockerfile } from './check.ts';
 import { contextOptions } from './context-options.ts';
 import { Journal } from './journal.ts';
 import { namedContextsOf, openNamedContexts } from './named-contexts.ts';
+import { refuseRemoteContexts, refuseRemoteSources } from './offline.ts';
 import {
   type JoinedGraph,
   joinGraphs,
@@ -44,6 +45,7 @@ export interface BuildResult {
  */
 export async function build(request: BuildRequest, given: Tools): Promise<BuildResult> {
   const { tools, warnings } = keepWarnings(given);
+  if (request.offline) refuseRemoteContexts(request);
   await using context = await openContext(request.context, contextOptions(request, tools));
   const dockerfile = parseDockerfile(context.dockerfile);
   refuseErrors(dockerfile.diagnostics);
@@ -117,6 +119,7 @@ async function planFor(
   });
   const { bases, configs } = await findAllBases(outline, request, tools, lookups);
   const graph = makeGraph(outline, configs);
+  if (request.offline) refuseRemoteSources(graph);
   const checked = checkDockerfile({ dockerfile, outline, ignore: context.ignore, configs });
   return { platform, outline, bases, graph, findings: [...checked, ...graph.warnings] };
 }

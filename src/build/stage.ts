@@ -4,6 +4,7 @@ import type { StepPlace } from '../cache/history.ts';
 import { baseState, nextState } from '../cache/key.ts';
 import { BuildError, messageOf } from '../errors.ts';
 import type { HistoryEntry } from '../image/config.ts';
+import { familiarReference, parseReference } from '../image/reference.ts';
 import type { PlannedStage, Step } from '../plan/steps.ts';
 import { completeHistory, historyComment } from './history.ts';
 import type { Journal } from './journal.ts';
@@ -74,7 +75,7 @@ async function startOf(
         history,
         baseHistory: history.length,
         base: {
-          reference: stage.origin.base.split('|')[0] ?? '',
+          reference: asWritten(stage.origin.base),
           state: baseState(base.config.diffIds),
         },
         ...(author ? { author } : {}),
@@ -82,6 +83,16 @@ async function startOf(
     }
     case 'context':
       throw new BuildError('internal', 'a stage cannot start from a directory');
+  }
+}
+
+/** The reference in the id of a base request, as people write it. */
+function asWritten(base: string): string {
+  const reference = base.slice(0, base.lastIndexOf('|'));
+  try {
+    return familiarReference(parseReference(reference));
+  } catch {
+    return reference; // a file or layout
   }
 }
 

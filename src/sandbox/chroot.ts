@@ -75,13 +75,14 @@ function furnish(request: SandboxRequest, dir: string): () => void {
     ...wanted.map(mount => ({ path: mount.target, isFile: mount.isFile === true })),
   ];
   const stubs = makeStubs(request.rootfs, points);
+  const targets = stubs.resolved.slice(kernelPoints.length);
   let lent: Lent | undefined;
   const undo = () => {
     lent?.giveBack();
+    if (lent !== undefined) for (const path of ['/dev', ...targets]) request.onMovedAndBack?.(path);
     stubs.remove();
   };
   try {
-    const targets = stubs.resolved.slice(kernelPoints.length);
     const loans: readonly Loan[] = wanted.map((mount, i) => ({
       target: checkTarget(targets[i] ?? '/', mount),
       fill: fillOf(mount),

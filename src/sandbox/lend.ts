@@ -18,13 +18,17 @@ import {
   symlinkSync,
 } from 'node:fs';
 import { dirname, join } from 'node:path';
+import { BuildError, errnoOf } from '../errors.ts';
 import { setMtime } from '../host/times.ts';
 import { openRoot, withLiteral } from './in-root.ts';
 import { openSource } from './prepare.ts';
 import type { SandboxMount } from './sandbox.ts';
 
 export interface Lent {
-  /** Puts everything back. Idempotent. */
+  /**
+   * Puts everything back. Idempotent.
+   * @throws BuildError `run` when the step has moved a place away, and what it was lent may be left anywhere in the tree
+   */
   giveBack(): void;
 }
 
@@ -45,8 +49,19 @@ export function lend(rootfs: string, loans: readonly Loan[]): Lent {
   const aside = mkdtempSync(join(dirname(rootfs), 'aside-'));
   const undo: (() => void)[] = [];
   const giveBack = () => {
-    for (const each of undo.splice(0).reverse()) each();
+    const errors = undo
+      .splice(0)
+      .reverse()
+      .flatMap(each => {
+        try {
+          each();
+          return [];
+        } catch (error) {
+          return [error];
+        }
+      });
     rmSync(aside, { recursive: true, force: true });
+    if (errors.length > 0) throw moved(errors[0]);
   };
   try {
     loans.forEach((loan, i) => {
@@ -57,6 +72,15 @@ export function lend(rootfs: string, loans: readonly Loan[]): Lent {
     giveBack();
     throw error;
   }
+}
+
+function moved(cause: unknown): unknown {
+  const swapped = ['ENOENT', 'ENOTDIR', 'ELOOP', 'EXDEV'].includes(errnoOf(cause) ?? '');
+  if (!swapped) return cause;
+  return new BuildError('run', 'the step has moved a directory in which it was lent something', {
+    hint: 'nothing is really mounted with --isolation=chroot; run as root with CAP_SYS_ADMIN, or rootless (slipway info)',
+    cause,
+  });
 }
 
 /** Every path goes through the parent's descriptor: a step that swaps a directory for a link leads nowhere. */
@@ -121,8 +145,8 @@ export function fillOf(mount: SandboxMount): Fill {
   };
 }
 
-/** With owners, modes and times; devices and the like are left out. */
-function copy(from: string, to: string): void {
+/** Copies a file or tree with owners, modes and times; devices and the like are left out. */
+export function copy(from: string, to: string): void {
   const stat = lstatSync(from, { bigint: true });
   if (stat.isSymbolicLink()) symlinkSync(readlinkSync(from, { encoding: 'buffer' }), to);
   else if (stat.isFile()) copyFileSync(from, to, constants.COPYFILE_EXCL | constants.COPYFILE_FICLONE);
@@ -130,7 +154,7 @@ function copy(from: string, to: string): void {
     mkdirSync(to);
     for (const name of readdirSync(from)) copy(join(from, name), join(to, name));
   } else return;
-  lchownSync(to, Number(stat.uid), Number(stat.gid));
+  if (process.geteuid?.() === 0) lchownSync(to, Number(stat.uid), Number(stat.gid));
   if (!stat.isSymbolicLink()) chmodSync(to, Number(stat.mode & 0o7777n));
   setMtime(to, stat.mtimeNs, { nofollow: true });
 }

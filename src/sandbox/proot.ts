@@ -11,6 +11,7 @@ import { defaultDevices, deviceLinks } from './defaults.ts';
 import { limit } from './launcher/isolate.ts';
 import { call, type LauncherStep, named } from './launcher/launcher.ts';
 import { launch, reportFd, tied } from './launcher/supervise.ts';
+import { copy } from './lend.ts';
 import { mostOpenFiles } from './machine.ts';
 import { resultOf } from './outcome.ts';
 import {
@@ -63,7 +64,7 @@ async function runStep(request: SandboxRequest, options: ProotOptions): Promise<
     const points = mounts.map(mount => ({ path: mount.target, isFile: mount.isFile === true }));
     stubs = makeStubs(request.rootfs, [...kernelPoints.map(path => ({ path, isFile: false })), ...points]);
     const targets = stubs.resolved.slice(kernelPoints.length);
-    const binds = mounts.map((mount, i) => bindOf(mount, targets[i] ?? '/', join(dir, `tmpfs-${i}`)));
+    const binds = mounts.map((mount, i) => bindOf(mount, targets[i] ?? '/', join(dir, `lent-${i}`)));
     ensureCwd(request, targets);
     using _watch = watchStrays(mark, process.pid);
     const supervision = await launch(prootSteps(request, options, [...devBinds(dir), ...binds], mark), {
@@ -81,15 +82,18 @@ async function runStep(request: SandboxRequest, options: ProotOptions): Promise<
   }
 }
 
-function bindOf(mount: SandboxMount, target: string, empty: string): string {
+/** What may not be written is a copy, which goes away: proot has no read-only binds. */
+function bindOf(mount: SandboxMount, target: string, place: string): string {
   checkTarget(target, mount);
   if (mount.kind === 'tmpfs' || mount.source === undefined) {
-    mkdirSync(empty);
-    chmodSync(empty, 0o1777);
-    return `${empty}:${target}`;
+    mkdirSync(place);
+    chmodSync(place, 0o1777);
+    return `${place}:${target}`;
   }
   closeSync(openSource(mount.source, mount.isFile === true));
-  return `${mount.source}:${target}`;
+  if (!mount.readonly) return `${mount.source}:${target}`;
+  copy(mount.source, place);
+  return `${place}:${target}`;
 }
 
 /** A /dev of its own, which shows a few of the machine's devices. */
@@ -113,7 +117,8 @@ function prootSteps(
   const argv = [
     program,
     ...['-r', request.rootfs, '-w', request.cwd, '-i', `${request.uid}:${request.gid}`],
-    ...['/proc', '/sys', ...binds].flatMap(bind => ['-b', bind]),
+    // What root may write in /sys would change the machine.
+    ...['/proc', ...(process.geteuid?.() === 0 ? [] : ['/sys']), ...binds].flatMap(bind => ['-b', bind]),
     ...request.argv,
   ];
   const openFiles = limit(mostOpenFiles());
@@ -131,7 +136,7 @@ function prootSteps(
 class Complaints {
   readonly #request: SandboxRequest;
   #started = false;
-  #missing = false;
+  #errno: string | undefined;
 
   constructor(request: SandboxRequest) {
     this.#request = request;
@@ -139,15 +144,17 @@ class Complaints {
 
   pass(stream: 'stdout' | 'stderr', chunk: Buffer): void {
     const text = chunk.toString('latin1');
-    if (stream === 'stderr' && !this.#started && text.startsWith('proot ')) {
-      if (/^proot (error|warning): .*(not found|No such file|is not executable)/.test(text))
-        this.#missing = true;
-      if (/^proot error/.test(text)) return;
+    if (stream === 'stderr' && !this.#started && /^(proot |fatal error: see)/.test(text)) {
+      if (/^proot error: .*not found/m.test(text)) this.#errno = 'ENOENT';
+      if (/^proot error: .*(not executable|Permission denied)/m.test(text)) this.#errno = 'EACCES';
+      if (this.#errno !== undefined) return;
     } else this.#started = true;
     this.#request.onOutput(stream, chunk);
   }
 
   throwIfNotStarted(): void {
-    if (this.#missing && !this.#started) throw commandError(this.#request.argv[0] ?? '', 'ENOENT');
+    if (this.#errno !== undefined && !this.#started) {
+      throw commandError(this.#request.argv[0] ?? '', this.#errno);
+    }
   }
 }

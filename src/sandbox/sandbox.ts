@@ -34,6 +34,8 @@ export interface SandboxRequest {
   readonly extraHosts: readonly (readonly [string, string])[];
   readonly signal: AbortSignal;
   onOutput(stream: 'stdout' | 'stderr', chunk: Buffer): void;
+  /** A rung that cannot mount moves what is in the way aside, and back afterwards: told of each such path. */
+  onMovedAndBack?(path: string): void;
 }
 
 export type SandboxResult =

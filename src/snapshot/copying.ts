@@ -34,13 +34,15 @@ async function copySnapshot(lowers: readonly string[], upper: string, scratch: s
     throw new BuildError('sandbox', `the layers cannot be copied: ${messageOf(error)}`, { cause: error });
   }
   let open = true;
+  const moved = new Set<string>();
   return {
     root: path,
+    movedAndBack: place => void moved.add(Buffer.from(place).toString('latin1')),
     async close() {
       if (!open) return;
       open = false;
       try {
-        await moveChanges(root, before, Buffer.from(upper), new Turns());
+        await moveChanges(root, before, Buffer.from(upper), moved, new Turns());
       } finally {
         removeAll(root);
       }

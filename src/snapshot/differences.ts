@@ -7,8 +7,10 @@ import { child, makeWhiteout, ownXattrs } from './overlay-format.ts';
 /** What is remembered of a path. */
 interface Mark {
   readonly isDirectory: boolean;
-  /** Of a directory: without its times of change, which its entries' changes move too. */
+  /** Without the time of change. */
   readonly state: string;
+  /** Time of change; none for a directory, whose entries' changes move it too. */
+  readonly changed: bigint;
 }
 
 /** Path (latin1, '/' before each component; the root itself is not in it) to its mark. */
@@ -44,21 +46,32 @@ function markOf(path: Buffer): Mark {
   const stat = lstatSync(path, { bigint: true });
   const common = [stat.ino, stat.mode, stat.uid, stat.gid, stat.mtimeNs];
   if (!stat.isDirectory()) {
-    return { isDirectory: false, state: [...common, stat.ctimeNs, stat.size, stat.rdev].join(' ') };
+    return {
+      isDirectory: false,
+      state: [...common, stat.size, stat.rdev].join(' '),
+      changed: stat.ctimeNs,
+    };
   }
   const xattrs = [...ownXattrs(path)].map(([name, value]) => `${name}=${value.toString('base64')}`);
-  return { isDirectory: true, state: [...common, ...xattrs].join(' ') };
+  return { isDirectory: true, state: [...common, ...xattrs].join(' '), changed: 0n };
 }
 
 /**
  * Moves what changed since `before` out of `root` into `upper`, as an overlay would have collected it.
  * @param root is not to be used afterwards
+ * @param moved paths (latin1) that were moved away and back
  */
-export async function moveChanges(root: Buffer, before: Marks, upper: Buffer, turns: Turns): Promise<void> {
+export async function moveChanges(
+  root: Buffer,
+  before: Marks,
+  upper: Buffer,
+  moved: ReadonlySet<string>,
+  turns: Turns,
+): Promise<void> {
   const directories = new Map<string, BigIntStats>();
   const changed: string[] = [];
   const seen = new Set<string>();
-  await findChanges(root, '', before, { directories, changed, seen }, turns);
+  await findChanges(root, '', before, { directories, changed, seen, moved }, turns);
   const made = new Set<string>(['']);
   const ensure = (path: string) => {
     if (made.has(path)) return;
@@ -88,6 +101,8 @@ interface Findings {
   readonly directories: Map<string, BigIntStats>;
   readonly changed: string[];
   readonly seen: Set<string>;
+  /** Paths whose time of change says nothing. */
+  readonly moved: ReadonlySet<string>;
 }
 
 async function findChanges(
@@ -103,7 +118,9 @@ async function findChanges(
     const below = `${path}/${name}`;
     const mark = markOf(child(at(root, path), Buffer.from(name, 'latin1')));
     findings.seen.add(below);
-    if (before.get(below)?.state !== mark.state) findings.changed.push(below);
+    const old = before.get(below);
+    const isSame = old?.state === mark.state && (old.changed === mark.changed || findings.moved.has(below));
+    if (!isSame) findings.changed.push(below);
     // A directory that took the place of something else is new with everything in it; names that are gone are whiteouts.
     if (mark.isDirectory) await findChanges(root, below, before, findings, turns);
   }

@@ -3,6 +3,11 @@
 export interface Snapshot {
   /** The merged root file system, to be read and written with synchronous calls (see host/namespace.ts) or by a child process. */
   readonly root: string;
+  /**
+   * Says that a path below the root (absolute, no link in it) was moved away and back: what tells of a change may have
+   * moved with it. Not there where that makes no difference.
+   */
+  movedAndBack?(path: string): void;
   /** Unmounts; what changed stays in `upper`. Idempotent. */
   close(): Promise<void>;
 }

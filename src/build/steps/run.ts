@@ -80,6 +80,7 @@ async function execute(step: RunStep, scope: StepScope): Promise<LayerId | null>
       mounts: mounts.mounts,
       extraHosts: scope.request.extraHosts.map(([name, ip]) => [ip, name] as const),
       signal,
+      onMovedAndBack: path => snapshot.movedAndBack?.(path),
       onOutput: (stream, chunk) => show(stream, mounts.mask(stream, chunk)),
     });
     for (const stream of ['stdout', 'stderr'] as const) show(stream, mounts.maskedRest(stream));

@@ -1,0 +1,78 @@
+// chroot: the contract, but for what needs a /proc, namespaces or mounts (docs/isolation.md).
+import assert from 'node:assert/strict';
+import { mkdirSync, readdirSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { test } from 'node:test';
+import { chrootSandbox } from '../../src/sandbox/chroot.ts';
+import { bench, sandboxContract } from '../contracts/sandbox.ts';
+
+sandboxContract(chrootSandbox(), [
+  'lets /dev/stdout be opened anew',
+  'runs as the user, group and supplementary groups asked for',
+  'gives root the capabilities that Docker gives, none of them inheritable',
+  'gives another user no capabilities',
+  'hands no open file on but 0, 1 and 2',
+  'has its own host name, hosts file and resolver',
+  'has no network but a working loopback interface',
+  'shares the network of the machine when asked to',
+  'has the usual devices, a pseudo terminal and shared memory',
+  'shows processes of the step only',
+  'hides and protects what Docker hides and protects in /proc and /sys',
+  'filters system calls as Docker does',
+  'does not filter what was allowed to be insecure',
+  'shows a directory read-only, and one that can be written',
+  'gives memory with a limit',
+  'finds a target behind a symlink within the root',
+  'does not delete through a link that the step put in place of a mount point',
+]);
+
+test('chroot runs as the user and the groups asked for', async () => {
+  using b = bench(chrootSandbox());
+  const words = await b.words('id -u; id -g; id -G', { uid: 1001, gid: 1001, groups: [20, 30] });
+  assert.deepEqual(words, ['1001', '1001', '1001', '20', '30']);
+});
+
+test('chroot lends copies of what is read-only, and directories that can be written themselves', async () => {
+  using b = bench(chrootSandbox());
+  const mount = (name: string, readonly: boolean) => {
+    const source = join(b.outside, name);
+    mkdirSync(source);
+    writeFileSync(join(source, 'file'), name);
+    return { kind: 'bind', source, readonly, target: `/${name}` } as const;
+  };
+  await b.words('echo x > /ro/file; echo x > /ro/new; echo x > /rw/new', {
+    mounts: [mount('ro', true), mount('rw', false)],
+  });
+  assert.deepEqual(readdirSync(join(b.outside, 'ro')), ['file']);
+  assert.deepEqual(readdirSync(join(b.outside, 'rw')), ['file', 'new']);
+  assert.deepEqual(
+    readdirSync(b.rootfs).filter(name => ['ro', 'rw'].includes(name)),
+    [],
+  );
+});
+
+test('chroot fails a step that moves away what it was lent, and touches nothing outside', async () => {
+  using b = bench(chrootSandbox());
+  mkdirSync(join(b.outside, 'b'));
+  const mounts = [{ kind: 'tmpfs', target: '/a/b', readonly: false }] as const;
+  await b.refused(
+    'run',
+    /has moved a directory in which it was lent/,
+    `mv /a /a.old; ln -s ${b.outside} /a`,
+    { mounts },
+  );
+  assert.deepEqual(readdirSync(b.outside), ['b']);
+});
+
+test('chroot refuses to run a step without network', async () => {
+  using b = bench(chrootSandbox());
+  await b.refused('sandbox', /network cannot be taken away/, 'true', { network: 'none' });
+});
+
+test('chroot gives root no capability to change the root again or to make devices', async () => {
+  using b = bench(chrootSandbox());
+  assert.deepEqual(
+    await b.words('chroot / true 2>/dev/null || echo no; mknod /d b 7 0 2>/dev/null || echo no'),
+    ['no', 'no'],
+  );
+});

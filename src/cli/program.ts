@@ -8,6 +8,7 @@ import { defineInfo } from './commands/info.ts';
 import { defineLint } from './commands/lint.ts';
 import { defineLogin } from './commands/login.ts';
 import { defineLogs } from './commands/logs.ts';
+import { defineManifest } from './commands/manifest.ts';
 import { definePrune } from './commands/prune.ts';
 import { definePull } from './commands/pull.ts';
 import { definePush } from './commands/push.ts';
@@ -20,6 +21,7 @@ const commands = [
   definePull,
   definePush,
   defineLogin,
+  defineManifest,
   defineLint,
   defineCache,
   defineDu,

@@ -9,7 +9,7 @@ import { mediaTypes } from '../image/media-type.ts';
 import { formatPlatform, hostPlatform, normalize, type Platform } from '../image/platform.ts';
 import { familiarReference, formatReference, parseReference, withDefaultTag } from '../image/reference.ts';
 import { pullImage } from '../registry/pull.ts';
-import { pushStored } from '../registry/push-stored.ts';
+import { pushNamed } from './push.ts';
 import type { ImageTools } from './tools.ts';
 
 /** What annotate changes; empty texts change nothing. */
@@ -56,7 +56,10 @@ export async function annotateMember(
 ): Promise<void> {
   const name = fullName(list);
   const missing = () =>
-    new BuildError('not-found', `manifest for image ${printable(member)} does not exist in ${printable(list)}`);
+    new BuildError(
+      'not-found',
+      `manifest for image ${printable(member)} does not exist in ${printable(list)}`,
+    );
   if (!tools.store.names.get(name)) throw missing();
   const { manifests } = await readList(name, tools);
   const { digest = tools.store.meta.get('misc', memberKey(name, fullName(member))) } = parseReference(member);
@@ -100,13 +103,11 @@ export async function readMember(list: string, member: string, tools: ImageTools
 /** @returns the digest that the tag stands for now. @throws BuildError `not-found`, `auth`, `network`; the tag is unchanged then */
 export async function pushList(list: string, purge: boolean, tools: ImageTools): Promise<Digest> {
   const name = fullName(list);
-  const named = tools.store.names.get(name);
-  if (!named) throw noSuch(list);
+  if (!tools.store.names.get(name)) throw noSuch(list);
   await readList(name, tools);
-  const registries = await tools.registries();
-  await pushStored(registries, tools.store, tools.source, named.descriptor, [parseReference(name)], tools.signal);
+  const root = await pushNamed(parseReference(name), undefined, tools);
   if (purge) await removeLists([list], tools);
-  return named.descriptor.digest;
+  return root.digest;
 }
 
 /** All or, when one is not there, none. @throws BuildError `not-found` */
@@ -154,7 +155,10 @@ async function memberOf(text: string, tools: ImageTools): Promise<Descriptor> {
 }
 
 async function described(descriptor: Descriptor, text: string, { store }: ImageTools): Promise<Descriptor> {
-  const document = parseManifest(await store.blobs.read(descriptor.digest, maxManifestBytes), descriptor.mediaType);
+  const document = parseManifest(
+    await store.blobs.read(descriptor.digest, maxManifestBytes),
+    descriptor.mediaType,
+  );
   if (document.kind === 'index') throw isList(text);
   const config = await store.blobs.read(document.config.digest, maxManifestBytes);
   const { platform } = configFromJson(JSON.parse(config.toString('utf8')));
@@ -179,7 +183,10 @@ function changedPlatform(before: Platform = hostPlatform(), change: PlatformChan
   const { osVersion = before.osVersion, osFeatures = before.osFeatures } = change;
   const architecture = change.arch || before.architecture;
   const variant = change.variant || (change.arch ? undefined : before.variant);
-  const platform = { ...normalize({ os: change.os || before.os, architecture, variant }), ...(variant ? { variant } : {}) };
+  const platform = {
+    ...normalize({ os: change.os || before.os, architecture, variant }),
+    ...(variant ? { variant } : {}),
+  };
   if (!systems.includes(platform.os) || !/^[a-z0-9_]+$/.test(architecture)) {
     throw usage(
       `manifest entry for image has unsupported os/arch combination: ${printable(formatPlatform(platform))}`,

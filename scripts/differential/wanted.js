@@ -73,6 +73,14 @@ export const wanted = [
       docker === 'dir 755 0:0' &&
       slipway === undefined,
   },
+  {
+    name: 'An instruction that can never work is refused',
+    allows: ({ what, docker, slipway }, name) =>
+      ['run-empty', 'onbuild-unknown-instruction'].includes(name) &&
+      what === 'refusal' &&
+      docker === undefined &&
+      slipway !== undefined,
+  },
 ];
 
 function withoutTime(line) {

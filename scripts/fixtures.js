@@ -2,6 +2,7 @@
 // storage of a real registry under dist/fixtures/registry. Made once; `npm run clean` forgets them. Needs root.
 import { execFileSync, spawn } from 'node:child_process';
 import {
+  chmodSync,
   cpSync,
   existsSync,
   mkdirSync,
@@ -40,10 +41,52 @@ for (const name of ['debian', 'gcc', 'node']) rmSync(join(home, `${name}.tar`));
 rmSync(join(home, 'node-files'), { recursive: true });
 writeFileSync(join(home, 'complete'), '');
 
+/** One program and the users and directories that images of its kind have. */
 function busybox() {
-  execFileSync(join(root, 'examples/base-image/make-rootfs.sh'), [join(home, 'busybox.tar')], {
-    stdio: 'inherit',
-  });
+  const tree = join(home, 'busybox-files');
+  const program = execFileSync('which', ['busybox'], { encoding: 'utf8' }).trim();
+  for (const dir of [
+    'bin',
+    'etc',
+    'tmp',
+    'root',
+    'proc',
+    'sys',
+    'dev',
+    'home',
+    'var/spool/mail',
+    'usr/sbin',
+    'usr/bin',
+  ]) {
+    mkdirSync(join(tree, dir), { recursive: true });
+  }
+  cpSync(program, join(tree, 'bin/busybox'));
+  for (const applet of execFileSync(program, ['--list'], { encoding: 'utf8' }).split('\n')) {
+    if (applet !== '' && applet !== 'busybox') symlinkSync('busybox', join(tree, 'bin', applet));
+  }
+  const users = [
+    'root:x:0:0:root:/root:/bin/sh',
+    'daemon:x:1:1:daemon:/usr/sbin:/bin/false',
+    'bin:x:2:2:bin:/bin:/bin/false',
+    'mail:x:8:8:mail:/var/spool/mail:/bin/false',
+    'www-data:x:33:33:www-data:/var/www:/bin/false',
+    'nobody:x:65534:65534:nobody:/home:/bin/false',
+  ];
+  const groups = [
+    'root:x:0',
+    'daemon:x:1',
+    'bin:x:2',
+    'mail:x:8',
+    'www-data:x:33',
+    'users:x:100',
+    'nogroup:x:65534',
+  ];
+  writeFileSync(join(tree, 'etc/passwd'), users.map(line => `${line}\n`).join(''));
+  writeFileSync(join(tree, 'etc/group'), groups.map(line => `${line}:\n`).join(''));
+  chmodSync(join(tree, 'tmp'), 0o1777);
+  const same = ['--numeric-owner', '--owner=0', '--group=0', '--mtime=@1700000000', '--sort=name'];
+  execFileSync('tar', ['-C', tree, ...same, '-cf', join(home, 'busybox.tar'), '.']);
+  rmSync(tree, { recursive: true });
 }
 
 /** The mirror and release that this machine itself installs from. */

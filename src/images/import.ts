@@ -98,7 +98,9 @@ export function applyChanges(changes: readonly string[]): ContainerConfig {
     }
     state = applySetting(line as SettingInstruction, state, context).state;
   }
-  return state.config;
+  // BuildKit marks a CMD so, docker import does not.
+  const { ArgsEscaped: _, ...config } = state.config;
+  return config;
 }
 
 /** The tar in the store, unpacked; its headers have been read, so that a layer which cannot be used is no layer. */

@@ -301,7 +301,7 @@ ADD --checksum=${commit} ${server.url}/app /checked
   }
 });
 
-test('a git context keeps .git with BUILDKIT_CONTEXT_KEEP_GIT_DIR', async () => {
+test('a git repository is a context or a named one, and keeps .git with BUILDKIT_CONTEXT_KEEP_GIT_DIR', async () => {
   const base = join(slipway.dir, 'contexts');
   const repository = newRepository(base, 'app');
   writeFileSync(join(repository, 'Dockerfile'), 'FROM scratch\nCOPY . /\n');
@@ -312,6 +312,9 @@ test('a git context keeps .git with BUILDKIT_CONTEXT_KEEP_GIT_DIR', async () => 
     assert.deepEqual([...(await buildFiles(slipway, [url])).keys()], ['Dockerfile']);
     const kept = await buildFiles(slipway, ['--build-arg', 'BUILDKIT_CONTEXT_KEEP_GIT_DIR=1', url]);
     assert.ok(kept.has('.git/HEAD'));
+    const named = context('FROM scratch\nCOPY --from=src Dockerfile /from-git\n');
+    const copied = await buildFiles(slipway, ['--build-context', `src=${url}#main`, named]);
+    assert.ok(copied.has('from-git'));
   } finally {
     await server.close();
   }

@@ -66,6 +66,11 @@ export async function packForDocker(image: OpenedImage, tools: ImageTools): Prom
 
 /** Packed anew. @param force layers that are compressed are unpacked, too */
 export async function packPlain(image: OpenedImage, tools: ImageTools, force: boolean): Promise<Packed> {
+  return packFinished(await finishedFrom(image.manifest, tools), tools, force);
+}
+
+/** As {@link packPlain}, for an image that was built just now. */
+export function packFinished(image: FinishedImage, tools: ImageTools, force: boolean): Promise<Packed> {
   const options = {
     compression: 'uncompressed',
     forceCompression: force,
@@ -74,8 +79,7 @@ export async function packPlain(image: OpenedImage, tools: ImageTools, force: bo
     indexAnnotations: {},
   } as const;
   const settings = { options, defaultCompression: 'uncompressed', refuseForeignZstd: true } as const;
-  const finished = await finishedFrom(image.manifest, tools);
-  return pack({ kind: 'image', image: finished }, tools.layers, settings, tools.signal);
+  return pack({ kind: 'image', image }, tools.layers, settings, tools.signal);
 }
 
 interface StoredText {

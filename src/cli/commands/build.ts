@@ -13,6 +13,7 @@ import { parseReference } from '../../image/reference.ts';
 import { keepHouse } from '../housekeeping.ts';
 import { addBuildOptions, type BuildFlags } from '../options/build-options.ts';
 import { type GivenRegistryOptions, registryOptions, requireAuthFile } from '../options/registry-options.ts';
+import type { ImageTools } from '../../images/tools.ts';
 import type { ProgressMode } from '../progress/progress.ts';
 import type { Session } from '../session.ts';
 
@@ -91,6 +92,7 @@ async function buildAndDeliver(
   ]);
   const stdout = { stdout: process.stdout, stdoutIsTerminal: process.stdout.isTTY === true };
   await checkDestinations(request, stdout);
+  const handOver = flags.load ? await engineFor(session) : undefined;
   const registries = registriesOf(request, flags, session);
   const offline = request.offline ?? false;
   await using wired = await openTools(session, command, {
@@ -106,6 +108,7 @@ async function buildAndDeliver(
       stream: wired.stream,
       ...stdout,
     });
+    await handOver?.(result.images, wired.images);
     return { result, delivery };
   };
   // What went to stdout cannot be taken back.
@@ -114,6 +117,16 @@ async function buildAndDeliver(
   const done = isStream ? await work() : await healing(wired.tools.store, warn, work);
   await keepHouse(wired.tools.store, session);
   return done;
+}
+
+/** For --load; that there is an engine is found out before anything is built. */
+async function engineFor(session: Session) {
+  const [{ findEngine }, { handOverBuilt }] = await Promise.all([
+    import('../../images/engine.ts'),
+    import('../../images/hand-over.ts'),
+  ]);
+  const address = findEngine(session.env, process.geteuid?.() ?? 0);
+  return (images: BuildResult['images'], tools: ImageTools) => handOverBuilt(images, address, tools);
 }
 
 /** Of several platforms that of the index, as docker has it; files have none, so the first platform's stands for them. */

@@ -21,6 +21,7 @@ export interface BuildFlags extends RegistryFlags {
   readonly squash?: boolean;
   readonly output: readonly string[];
   readonly push?: boolean;
+  readonly load?: boolean;
   readonly label: readonly string[];
   readonly annotation: readonly string[];
   readonly network: string;
@@ -89,6 +90,7 @@ function addOwnOptions(command: Command): Command {
       repeated('-o, --output <spec>', 'where the result goes: type=docker|oci|tar|local|registry,dest=...'),
     )
     .option('--push', 'push the image to its names; same as -o type=registry')
+    .option('--load', 'hand the image over to the Docker or Podman engine of DOCKER_HOST or this machine')
     .addOption(repeated('--label <name=value>', 'label of the image'))
     .addOption(repeated('--annotation <name=value>', 'annotation of the manifest'))
     .addOption(

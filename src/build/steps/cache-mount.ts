@@ -1,11 +1,12 @@
 // Directories of RUN --mount=type=cache, kept in the store between builds: `mounts/<hash of the id>/<slot>/fs`. The id is
 // hashed, so that nothing in it can name another directory (CVE-2024-9675).
-import { chmodSync, chownSync, existsSync, mkdirSync, utimesSync, writeFileSync } from 'node:fs';
+import { chmodSync, chownSync, existsSync, mkdirSync, renameSync, utimesSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { BuildError } from '../../errors.ts';
 import { canGiveOwners } from '../../host/ids.ts';
 import { type Lock, tryLock, waitForLock } from '../../host/lock.ts';
 import { runProgram } from '../../host/process.ts';
+import { removeTree, temporaryName } from '../../host/temp.ts';
 import { digestOf, hexOf } from '../../image/digest.ts';
 import type { MountSpec } from '../../plan/steps.ts';
 import type { Store } from '../../store/store.ts';
@@ -32,7 +33,7 @@ export async function openCacheMount(
   if (!existsSync(join(home, 'id'))) writeFileSync(join(home, 'id'), mount.id, { mode: 0o600 });
   const { dir, lock } = await takeSlot(home, mount.sharing, signal);
   try {
-    await prepare(dir, mount, signal, seed);
+    await prepare(home, dir, mount, signal, seed);
     utimesSync(dir, new Date(), new Date()); // when it was last used, for prune
   } catch (error) {
     lock.release();
@@ -67,7 +68,9 @@ async function takeSlot(
   }
 }
 
+/** Makes the directory, complete or not at all; two that come at once make it once. */
 async function prepare(
+  home: string,
   dir: string,
   mount: CacheSpec,
   signal: AbortSignal,
@@ -75,15 +78,31 @@ async function prepare(
 ): Promise<void> {
   const fs = join(dir, 'fs');
   if (existsSync(fs)) return;
-  if (!seed) {
-    mkdirSync(fs, { mode: 0o700 });
-    if (canGiveOwners()) chownSync(fs, mount.uid, mount.gid);
-    chmodSync(fs, mount.mode);
-    return;
+  using _lock = await waitForLock(home, 'exclusive', signal);
+  if (existsSync(fs)) return;
+  const fresh = join(dir, temporaryName('fresh-'));
+  try {
+    if (seed) await fill(fresh, mount, await seed(), signal);
+    else makeEmpty(fresh, mount);
+    renameSync(fresh, fs);
+  } finally {
+    await removeTree(fresh);
   }
-  const { source } = await seed();
-  const result = await runProgram(['cp', '-a', '--', join(source, '.'), fs], { signal });
-  if (result.status !== 0) {
-    throw new BuildError('store', `the cache mount "${mount.id}" could not be filled from its source`);
-  }
+}
+
+function makeEmpty(path: string, mount: CacheSpec): void {
+  mkdirSync(path, { mode: 0o700 });
+  if (canGiveOwners()) chownSync(path, mount.uid, mount.gid);
+  chmodSync(path, mount.mode);
+}
+
+async function fill(
+  path: string,
+  mount: CacheSpec,
+  { source }: { source: string },
+  signal: AbortSignal,
+): Promise<void> {
+  const result = await runProgram(['cp', '-a', '--', join(source, '.'), path], { signal });
+  if (result.status === 0) return;
+  throw new BuildError('store', `the cache mount "${mount.id}" could not be filled from its source`);
 }

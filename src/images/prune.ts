@@ -13,6 +13,8 @@ export interface PruneOptions {
   readonly createdBeforeMs?: number;
   /** All must hold. */
   readonly labels: readonly LabelTest[];
+  /** See GarbageOptions. */
+  readonly useWindowMs?: number;
 }
 
 export interface Pruned {
@@ -35,7 +37,10 @@ export async function pruneImages(store: Store, options: PruneOptions): Promise<
     removals.push(...(await forget(store, image, left)));
     left = left.filter(other => other.id !== image.id);
   }
-  const { freedBytes } = await collectGarbage(store, { dryRun: false });
+  const { freedBytes } = await collectGarbage(store, {
+    dryRun: false,
+    ...(options.useWindowMs === undefined ? {} : { useWindowMs: options.useWindowMs }),
+  });
   return { removals, freedBytes };
 }
 

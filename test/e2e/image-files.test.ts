@@ -335,6 +335,13 @@ test('images are handed over to an engine through its socket', async () => {
   const said = await slipway.must(['load-into', 'app:1'], { env });
   assert.equal(said.stdout, 'Loaded image: app:1\n');
   assert.equal((await engine.docker(['inspect', '-f', '{{.Id}}', 'app:1'])).trim(), id);
+  await engine.docker(['rmi', '-f', id]);
+  const dir = writeContext(slipway, { Dockerfile: 'FROM app:1\nCOPY Dockerfile /d\n' });
+  const built = (await slipway.must(['build', '-q', '--load', '-t', 'loaded', dir], { env })).stdout.trim();
+  assert.equal((await engine.docker(['inspect', '-f', '{{.Id}}', 'loaded'])).trim(), built);
+  const early = await slipway.run(['build', '--load', dir], { env: { DOCKER_HOST: 'nonsense' } });
+  assert.equal(early.status, 1);
+  assert.doesNotMatch(early.stderr, /FROM/);
   const missing = await slipway.run(['load-into', 'app:1'], {
     env: { DOCKER_HOST: `unix://${at('no.sock')}` },
   });

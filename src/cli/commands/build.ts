@@ -10,10 +10,10 @@ import { BuildError } from '../../errors.ts';
 import type { Emit } from '../../events.ts';
 import type { Digest } from '../../image/digest.ts';
 import { parseReference } from '../../image/reference.ts';
+import type { ImageTools } from '../../images/tools.ts';
 import { keepHouse } from '../housekeeping.ts';
 import { addBuildOptions, type BuildFlags } from '../options/build-options.ts';
 import { type GivenRegistryOptions, registryOptions, requireAuthFile } from '../options/registry-options.ts';
-import type { ImageTools } from '../../images/tools.ts';
 import type { ProgressMode } from '../progress/progress.ts';
 import type { Session } from '../session.ts';
 

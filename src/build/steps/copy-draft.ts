@@ -17,6 +17,8 @@ export interface DirectoryLook {
   readonly uid: number;
   readonly gid: number;
   readonly mtimeSec: number;
+  /** The group was asked for; else a directory with the setgid bit passes its own on, as mkdir(2) does. */
+  readonly hasOwner?: boolean;
 }
 
 /** Something put in place. Files of one `group` are names of one file: the first in byte order carries the content. */
@@ -72,7 +74,7 @@ export class Draft {
       const there = this.lookup(each);
       if (there?.type === 'directory') continue;
       if (there) throw this.#notADirectory(each);
-      this.put({ entry: directoryEntry(each, look) });
+      this.put({ entry: directoryEntry(each, look, this.lookup(parentPath(each))) });
       created.push(each);
     }
     return { path: literal, created };
@@ -148,9 +150,14 @@ export function parentPath(path: string): BytePath {
   return path.slice(0, Math.max(0, path.lastIndexOf('/'))) as BytePath;
 }
 
-function directoryEntry(path: BytePath, look: DirectoryLook): Entry {
-  return { path, type: 'directory', ...look, mtimeNsec: 0, size: 0 };
+function directoryEntry(path: BytePath, look: DirectoryLook, parent: Entry | undefined): Entry {
+  const { hasOwner, ...own } = look;
+  const entry: Entry = { path, type: 'directory', ...own, mtimeNsec: 0, size: 0 };
+  if (parent === undefined || (parent.mode & setgid) === 0) return entry;
+  return { ...entry, mode: entry.mode | setgid, gid: hasOwner ? entry.gid : parent.gid };
 }
+
+const setgid = 0o2000;
 
 /** In a layer such a name would say that a file is gone. */
 function refuseMarker(path: BytePath): void {

@@ -106,10 +106,20 @@ export function planCopy(
   return draft.result();
 }
 
-/** The layer of a WORKDIR: a directory with its parents; empty when it is there already. */
-export function planDirectory(view: View, path: BytePath, owner: Owner, nowMs: number): LayerInput[] {
+/**
+ * The layer of a WORKDIR: a directory with its parents; empty when it is there already.
+ * @param owner absent: root, where no setgid directory says otherwise
+ */
+export function planDirectory(
+  view: View,
+  path: BytePath,
+  owner: Owner | undefined,
+  nowMs: number,
+): LayerInput[] {
   const draft = new Draft(view);
-  draft.ensureDirectory(path, { mode: 0o755, ...owner, mtimeSec: Math.floor(nowMs / 1000) });
+  const { uid, gid } = owner ?? { uid: 0, gid: 0 };
+  const mtimeSec = Math.floor(nowMs / 1000);
+  draft.ensureDirectory(path, { mode: 0o755, uid, gid, mtimeSec, hasOwner: owner !== undefined });
   return draft.result();
 }
 
@@ -135,7 +145,8 @@ class Copier {
     this.#owner = owner;
     this.#chmod = step.chmod === undefined ? undefined : parseMode(step.chmod);
     const mode = step.chmod === undefined ? 0o755 : newDirectoryMode(step.chmod);
-    this.#look = { mode, ...(owner ?? { uid: 0, gid: 0 }), mtimeSec: Math.floor(options.nowMs / 1000) };
+    const mtimeSec = Math.floor(options.nowMs / 1000);
+    this.#look = { mode, ...(owner ?? { uid: 0, gid: 0 }), mtimeSec, hasOwner: owner !== undefined };
   }
 
   copy(source: Source, index: number): void {

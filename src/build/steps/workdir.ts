@@ -19,7 +19,7 @@ async function makeDirectory(step: WorkdirStep, scope: StepScope): Promise<Layer
   if (step.path === '/') return null;
   const view = await scope.sources.view(scope.layers, `stage "${scope.stage.label}"`, scope.signal, 'names');
   // A number alone is the group's number too, as in --chown, whatever passwd says.
-  const owner = resolveOwner(step.user || '0', imageFiles(view));
+  const owner = step.user === '' ? undefined : resolveOwner(step.user, imageFiles(view));
   const entries = planDirectory(view, bytePath(step.path.slice(1)), owner, scope.tools.now());
   if (entries.length === 0) return null;
   return scope.tools.layers.write(entries, scope.signal);

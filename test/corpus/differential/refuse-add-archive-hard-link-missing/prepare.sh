@@ -1,0 +1,2 @@
+#!/bin/sh
+mkdir t; echo 1 > t/z; ln t/z t/a; tar -C t -cf t.tar z a; tar --delete -f t.tar z; rm -r t

@@ -39,7 +39,6 @@ export function setMetadata(fd: number, entry: Entry, ownership: Ownership): voi
   for (const [name, value] of Object.entries(entry.xattrs ?? {})) {
     const isCapability = name === 'security.capability';
     if (!isKeptXattr(name) || (ownership === 'caller' && isCapability)) continue;
-    if (ownership === 'record' && name === ownerRecord) continue;
     setXattr(fd, name, value, ownership === 'record' && isCapability ? refused : tolerated);
   }
   setTimesOf(fd, entry.mtimeSec, entry.mtimeNsec);

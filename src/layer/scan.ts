@@ -15,10 +15,9 @@ export function scanTree(tree: string): LayerInput[] {
 
 /** Entries with the owners that they have, or should have. */
 function entriesOf(tree: string): readonly LayerEntry[] {
-  const entries = walkOverlayTree(tree);
-  if (canGiveOwners()) return entries;
+  if (canGiveOwners()) return walkOverlayTree(tree);
   const own = { uid: process.geteuid?.() ?? 0, gid: process.getegid?.() ?? 0 };
-  return entries.map(entry => withRecordedOwner(entry, own));
+  return walkOverlayTree(tree, { records: true }).map(entry => withRecordedOwner(entry, own));
 }
 
 /** Overlay may give all whiteouts one device, so its time says nothing; a tar has none either. */

@@ -2,6 +2,7 @@
 // https://docs.kernel.org/filesystems/overlayfs.html#whiteouts-and-opaque-directories
 import { BuildError, printable } from '../errors.ts';
 import { type Entry, type LayerEntry, showPath } from './entry.ts';
+import { ownerRecord } from './owner-record.ts';
 import { walkTree } from './walk.ts';
 import { isKeptXattr } from './xattr-policy.ts';
 
@@ -11,11 +12,13 @@ const overlayPrefix = /^(?:trusted|user)\.overlay\./;
 /**
  * Everything in `root` in byte order: a character device 0:0 is a whiteout, an opaque attribute the flag, overlay's
  * other attributes are left out. The root is there only when it is opaque.
+ * @param options.records whether recorded owners (owner-record.ts) are among the attributes; default false
  * @throws BuildError `store` when the tree depends on the layers below it (a redirect or metacopy attribute); a system
  *   error when it cannot be read
  */
-export function walkOverlayTree(root: string): LayerEntry[] {
-  const xattr = (name: string) => isKeptXattr(name) || overlayPrefix.test(name);
+export function walkOverlayTree(root: string, options: { readonly records?: boolean } = {}): LayerEntry[] {
+  const isRecord = (name: string) => options.records === true && name === ownerRecord;
+  const xattr = (name: string) => isKeptXattr(name) || overlayPrefix.test(name) || isRecord(name);
   const entries: LayerEntry[] = [];
   for (const entry of walkTree(root, { withRoot: true, xattr })) {
     const converted = toLayerEntry(entry);

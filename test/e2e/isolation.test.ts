@@ -1,0 +1,124 @@
+// The same Dockerfiles (test/corpus/isolation) make the same files in every sandbox and for every kind of user; what
+// cannot be the same is listed here and in docs/isolation.md with the reason.
+import assert from 'node:assert/strict';
+import {
+  chmodSync,
+  copyFileSync,
+  mkdirSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  writeFileSync,
+} from 'node:fs';
+import { join } from 'node:path';
+import { after, before, test } from 'node:test';
+import { type Somebody, somebody, type Who } from '../support/as-user.ts';
+import { type BaseRegistry, startRegistry } from '../support/fixtures.ts';
+import { must, program } from '../support/program.ts';
+import { repoRoot } from '../support/repo.ts';
+
+const corpus = join(repoRoot, 'test/corpus/isolation');
+const cases = readdirSync(corpus).sort();
+let registry: BaseRegistry;
+let expected: ReadonlyMap<string, string>;
+
+before(async () => {
+  registry = await startRegistry();
+  using slipway = program();
+  expected = await build(slipway.dir, [], cases);
+});
+
+after(() => registry?.stop());
+
+/** All cases as stages of one Dockerfile; each is copied into a layer of its own. @returns diffId by case */
+async function build(
+  dir: string,
+  flags: readonly string[],
+  wanted: readonly string[],
+  wrap: Somebody['wrap'] = argv => argv,
+): Promise<ReadonlyMap<string, string>> {
+  const context = join(dir, 'context');
+  mkdirSync(context);
+  const stages = wanted.map(name =>
+    readFileSync(join(corpus, name, 'Dockerfile'), 'utf8').replace(
+      'FROM busybox',
+      `FROM busybox AS s-${name}`,
+    ),
+  );
+  const copies = wanted.map(name => `COPY --from=s-${name} / /${name}/`);
+  writeFileSync(join(context, 'Dockerfile'), [...stages, 'FROM scratch', ...copies, ''].join('\n'));
+  const layout = join(dir, 'layout');
+  // The other users cannot read where the registry keeps it.
+  const registries = join(dir, 'registries.conf');
+  copyFileSync(registry.registriesConf, registries);
+  chmodSync(registries, 0o644);
+  const argv = [
+    ...[process.execPath, join(repoRoot, 'bin/slipway.js'), '--root', join(dir, 'store')],
+    ...['build', '--progress=plain', ...flags, '-o', `type=oci,tar=false,dest=${layout}`, context],
+  ];
+  await must(wrap(argv), {
+    env: { CONTAINERS_REGISTRIES_CONF: registries, SOURCE_DATE_EPOCH: '1700000000' },
+  });
+  const blob = (digest: string) =>
+    JSON.parse(readFileSync(join(layout, 'blobs', digest.replace(':', '/')), 'utf8'));
+  const index = JSON.parse(readFileSync(join(layout, 'index.json'), 'utf8'));
+  const { rootfs } = blob(blob(index.manifests[0].digest).config.digest);
+  assert.equal(rootfs.diff_ids.length, wanted.length);
+  return new Map(wanted.map((name, i) => [name, rootfs.diff_ids[i]]));
+}
+
+async function same(
+  dir: string,
+  flags: readonly string[],
+  exceptions: readonly string[],
+  wrap?: Somebody['wrap'],
+): Promise<void> {
+  for (const name of exceptions) assert.ok(cases.includes(name), name);
+  const found = await build(
+    dir,
+    flags,
+    cases.filter(name => !exceptions.includes(name)),
+    wrap,
+  );
+  const differing = [...found].filter(([name, diffId]) => expected.get(name) !== diffId);
+  assert.deepEqual(
+    differing.map(([name]) => name),
+    [],
+  );
+}
+
+/** Without mounts, all names of a file that gets another one count as changed, and stay one file. */
+const copies = ['hard-link'];
+/** Nobody else than who runs slipway owns what the step makes. */
+const noOtherUser = ['service-user', 'user', 'user-name'];
+/** Owners that a step sets itself are not known. */
+const noChown = ['owner', 'owner-of-link'];
+
+for (const [isolation, exceptions] of [
+  ['oci', []],
+  ['namespace', []],
+  ['chroot', copies],
+  ['proot', [...copies, ...noOtherUser]],
+] as const) {
+  test(`as root, --isolation=${isolation} makes what the strongest sandbox makes`, async () => {
+    using slipway = program();
+    await same(slipway.dir, [`--isolation=${isolation}`], exceptions);
+  });
+}
+
+for (const [who, exceptions] of [
+  ['subordinate ids', []],
+  ['single id', [...noChown, ...noOtherUser]],
+  ['no namespaces', [...copies, ...noChown, ...noOtherUser]],
+  ['container', copies],
+] as const satisfies readonly (readonly [Who, readonly string[]])[]) {
+  test(`a user with ${who} makes what root makes`, async () => {
+    using user = somebody(who);
+    try {
+      await same(user.home, [], exceptions, user.wrap);
+    } finally {
+      // Files of subordinate ids are for the user's own root to remove.
+      rmSync(user.home, { recursive: true, force: true });
+    }
+  });
+}

@@ -39,6 +39,8 @@ export interface Forgotten {
   readonly records?: ReadonlySet<string>;
   readonly builds?: ReadonlySet<string>;
   readonly misc?: ReadonlySet<string>;
+  /** Images without a name. */
+  readonly untagged?: ReadonlySet<Digest>;
 }
 
 export interface Garbage {
@@ -69,8 +71,9 @@ export async function collectGarbage(store: Store, options: GarbageOptions): Pro
   const now = options.now ?? (() => Date.now());
   const useWindowMs = options.useWindowMs ?? 5000;
   const records = forgottenRecords(store, options, now());
-  const { builds = new Set<string>(), misc = new Set<string>() } = options.forget ?? {};
-  const forgotten = new Set([...records.map(record => record.id), ...builds, ...misc]);
+  const none = new Set<never>();
+  const { builds = none, misc = none, untagged = none } = options.forget ?? {};
+  const forgotten = new Set<string>([...records.map(record => record.id), ...builds, ...misc, ...untagged]);
   const roots = { forgotten, bases: !options.bases };
   const sessions = liveSessions(store.root, undefined);
   const reached = await Reached.from(store, roots);
@@ -93,6 +96,7 @@ export async function collectGarbage(store: Store, options: GarbageOptions): Pro
     for (const { id } of records) store.meta.delete('records', id);
     for (const id of builds) store.meta.delete('builds', id);
     for (const id of misc) store.meta.delete('misc', id);
+    for (const digest of untagged) await store.names.drop(digest);
     await forgetFacts(store, removed, reached);
     removeIdleLocks(store);
   }

@@ -71,27 +71,17 @@ async function collect(
   if ([...options.types].every(type => type === 'mount')) return { removed: [], freedBytes: 0, spared: [] };
   const keys = (type: Holder['type']) =>
     new Set(holders.filter(holder => holder.type === type).map(holder => holder.id));
-  const untagged = [...keys('untagged')].filter(isDigest);
-  const dropAll = async () => {
-    for (const digest of untagged) await store.names.drop(digest);
-  };
-  const garbage = () =>
-    collectGarbage(store, {
-      dryRun: false,
-      forget: { records: keys('step'), builds: keys('log'), misc: keys('base') },
-      ...(options.patient === undefined ? {} : { patient: options.patient }),
-      ...(options.now ? { now: options.now } : {}),
-    });
-  try {
-    await dropAll();
-  } catch {
-    // No room to write that down: the rest makes some.
-    const first = await garbage();
-    await dropAll();
-    const second = await garbage();
-    return { ...second, freedBytes: first.freedBytes + second.freedBytes };
-  }
-  return garbage();
+  return collectGarbage(store, {
+    dryRun: false,
+    forget: {
+      records: keys('step'),
+      builds: keys('log'),
+      misc: keys('base'),
+      untagged: new Set([...keys('untagged')].filter(isDigest)),
+    },
+    ...(options.patient === undefined ? {} : { patient: options.patient }),
+    ...(options.now ? { now: options.now } : {}),
+  });
 }
 
 interface Chosen {

@@ -7,7 +7,7 @@ import { maxManifestBytes } from '../image/manifest.ts';
 import type { Store } from './store.ts';
 
 export interface Roots {
-  /** Keys of the spaces `records`, `builds` and `misc` that do not count. */
+  /** Keys of the spaces `records`, `builds` and `misc`, and digests of images without a name, that do not count. */
   readonly forgotten: ReadonlySet<string>;
   /** Whether what is remembered in `misc` (base images) counts. */
   readonly bases: boolean;
@@ -24,7 +24,10 @@ export class Reached {
 
   static async from(store: Store, roots: Roots): Promise<Reached> {
     const reached = new Reached(store);
-    for (const { descriptor } of [...store.names.list(), ...store.names.untagged()])
+    const untagged = store.names
+      .untagged()
+      .filter(({ descriptor }) => !roots.forgotten.has(descriptor.digest));
+    for (const { descriptor } of [...store.names.list(), ...untagged])
       await reached.#document(descriptor.digest);
     if (roots.bases) {
       for (const [key, value] of store.meta.entries('misc')) {

@@ -143,7 +143,8 @@ function mountOne(root: number, mount: PreparedMount): void {
   at(root, Buffer.from(path).toString('latin1'), target => {
     if (mount.source === undefined) {
       const size = mount.size === undefined ? {} : { size: mount.size };
-      mountTmpfs(target, { nosuid: true, nodev: true, readonly: mount.readonly, ...size });
+      const mode = mount.mode === undefined ? {} : { mode: mount.mode };
+      mountTmpfs(target, { nosuid: true, nodev: true, readonly: mount.readonly, ...size, ...mode });
       return;
     }
     bindMount(mount.source, target, { readonly: mount.readonly, nosuid: true, nodev: true });

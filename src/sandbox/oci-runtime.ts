@@ -86,7 +86,7 @@ function writeBundle(request: SandboxRequest, prepared: Prepared, id: string, op
     const access = mount.readonly ? 'ro' : 'rw';
     if (mount.kind === 'tmpfs') {
       const size = mount.size === undefined ? [] : [`size=${mount.size}`];
-      const options = ['nosuid', 'nodev', 'mode=1777', access, ...size];
+      const options = ['nosuid', 'nodev', `mode=${(mount.mode ?? 0o1777).toString(8)}`, access, ...size];
       return { destination: mount.target, type: 'tmpfs', source: 'tmpfs', options };
     }
     const options = ['rbind', 'rprivate', 'nosuid', 'nodev', access];

@@ -1,11 +1,11 @@
 // What every rung does around a step: checks the request, generates files, makes mount points, opens what is to be
 // mounted, and takes it all away afterwards.
-import { closeSync, constants, mkdirSync, openSync, rmSync, writeFileSync } from 'node:fs';
+import { closeSync, constants, mkdirSync, openSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { BuildError, errnoOf, messageOf, printable } from '../errors.ts';
 import { bindMount, mountsBelow, unmount } from '../host/mount.ts';
 import { hostResolvConf, hostsFile, resolvConf } from './files.ts';
-import { makeDirectory, openRoot, walkInRoot } from './in-root.ts';
+import { makeDirectory, openRoot, walkInRoot, withLiteral } from './in-root.ts';
 import { makeRunDirectory } from './runtime-directory.ts';
 import type { SandboxMount, SandboxRequest } from './sandbox.ts';
 import { makeStubs } from './stubs.ts';
@@ -25,6 +25,8 @@ export interface PreparedMount {
   readonly target: string;
   readonly readonly: boolean;
   readonly size: number | undefined;
+  /** tmpfs: that of the directory it is mounted on. */
+  readonly mode: number | undefined;
 }
 
 export interface Prepared {
@@ -59,11 +61,18 @@ export function prepareRun(request: SandboxRequest): Prepared {
     const wanted = [...generatedMounts(request, dir), ...byDepth(request.mounts)];
     const points = [
       ...kernelPoints.map(path => ({ path, isFile: false })),
-      ...wanted.map(mount => ({ path: mount.target, isFile: mount.isFile === true })),
+      ...wanted.map(mount => ({
+        path: mount.target,
+        isFile: mount.isFile === true,
+        ...(mount.kind === 'tmpfs' ? { mode: newTmpfs } : {}),
+      })),
     ];
     stubs = makeStubs(request.rootfs, points);
     const targets = stubs.resolved.slice(kernelPoints.length);
-    const mounts = wanted.map((mount, i) => hold(mount, checkTarget(targets[i] ?? '/', mount), dir, held));
+    const mounts = wanted.map((mount, i) => {
+      const target = checkTarget(targets[i] ?? '/', mount);
+      return mount.kind === 'tmpfs' ? tmpfsOn(request.rootfs, mount, target) : hold(mount, target, dir, held);
+    });
     ensureCwd(request, targets);
     return { dir, mounts, remove };
   } catch (error) {
@@ -101,13 +110,32 @@ export function checkTarget(target: string, mount: SandboxMount): string {
   throw new BuildError('run', `nothing can be mounted on ${name}${where}`);
 }
 
+/** Mode of a tmpfs on a directory that the image does not have. */
+const newTmpfs = 0o1777;
+
+/** A tmpfs looks like the directory it hides, which runc sees to by itself since 1.2 and before (1.1) only in part. */
+function tmpfsOn(rootfs: string, mount: SandboxMount, target: string): PreparedMount {
+  const { kind, readonly, size } = mount;
+  const root = openRoot(rootfs);
+  try {
+    const below = Buffer.from(target.slice(1)).toString('latin1');
+    const mode = withLiteral(root, below, fd => statSync(`/proc/self/fd/${fd}`).mode & 0o7777);
+    return { kind, target, readonly, size, mode, source: undefined };
+  } catch (error) {
+    // Places in /dev are made later, in a /dev that is ours.
+    if (errnoOf(error) !== 'ENOENT') throw error;
+    return { kind, target, readonly, size, mode: newTmpfs, source: undefined };
+  } finally {
+    closeSync(root);
+  }
+}
+
 /**
  * Opens the source once, without following a symlink at its end, and shows it in the private directory. Whatever is
  * swapped behind its name afterwards, the runtime mounts what was checked.
  */
 function hold(mount: SandboxMount, target: string, dir: string, held: string[]): PreparedMount {
-  const common = { kind: mount.kind, target, readonly: mount.readonly, size: mount.size };
-  if (mount.kind === 'tmpfs') return { ...common, source: undefined };
+  const { kind, readonly } = mount;
   if (mount.source === undefined) throw new BuildError('internal', 'a bind mount needs a source');
   const place = join(dir, `m${held.length}`);
   if (mount.isFile) writeFileSync(place, '');
@@ -122,7 +150,7 @@ function hold(mount: SandboxMount, target: string, dir: string, held: string[]):
   } finally {
     closeSync(fd);
   }
-  return { ...common, source: place };
+  return { kind, target, readonly, size: undefined, mode: undefined, source: place };
 }
 
 /** Opens (O_PATH) without following a symlink at the end. @throws BuildError `sandbox` */

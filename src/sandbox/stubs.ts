@@ -21,6 +21,7 @@ interface Stub {
   readonly parent: string;
   readonly name: string;
   readonly kind: 'directory' | 'file';
+  readonly mode: number;
   readonly inode: bigint;
   readonly device: bigint;
 }
@@ -30,6 +31,8 @@ export interface MountPoint {
   /** Absolute, as text. */
   readonly path: string;
   readonly isFile: boolean;
+  /** Of a directory, should it have to be made; default 0o755. */
+  readonly mode?: number;
 }
 
 export interface Stubs {
@@ -87,7 +90,8 @@ function makeOne(root: number, point: MountPoint, made: Stub[], times: Map<strin
     if (isBelowDev(path)) return point.isFile && last ? 'other' : 'directory';
     if (!times.has(parent)) times.set(parent, { before: mtimeOf(fd) });
     const kind = point.isFile && last ? 'file' : 'directory';
-    made.push(createStub(fd, parent, name, kind));
+    const mode = kind === 'file' ? 0o644 : last ? (point.mode ?? 0o755) : 0o755;
+    made.push(createStub(fd, parent, name, kind, mode));
     return kind === 'file' ? 'other' : 'directory';
   });
   const isFile = end.kind !== 'directory';
@@ -106,7 +110,7 @@ function isBelowDev(path: string): boolean {
   return path.startsWith('dev/');
 }
 
-function createStub(fd: number, parent: string, name: string, kind: Stub['kind']): Stub {
+function createStub(fd: number, parent: string, name: string, kind: Stub['kind'], mode: number): Stub {
   const at = inDirectory(fd, name);
   if (kind === 'directory') {
     mkdirSync(at);
@@ -114,9 +118,9 @@ function createStub(fd: number, parent: string, name: string, kind: Stub['kind']
     const { O_CREAT, O_EXCL, O_NOFOLLOW, O_WRONLY } = constants;
     closeSync(openSync(at, O_CREAT | O_EXCL | O_NOFOLLOW | O_WRONLY, 0o644));
   }
-  chmodSync(at, kind === 'directory' ? 0o755 : 0o644); // whatever the umask is
+  chmodSync(at, mode); // whatever the umask is
   const stat = lstatSync(at, { bigint: true });
-  return { parent, name, kind, inode: stat.ino, device: stat.dev };
+  return { parent, name, kind, mode, inode: stat.ino, device: stat.dev };
 }
 
 function removeStubs(root: number, stubs: readonly Stub[], times: ReadonlyMap<string, ParentTimes>): void {
@@ -151,7 +155,7 @@ const own = BigInt(process.geteuid?.() ?? 0);
 function isUntouched(stat: BigIntStats, stub: Stub): boolean {
   if (stat.ino !== stub.inode || stat.dev !== stub.device || stat.uid !== own) return false;
   const mode = Number(stat.mode & 0o7777n);
-  if (stub.kind === 'directory') return stat.isDirectory() && mode === 0o755;
+  if (stub.kind === 'directory') return stat.isDirectory() && mode === stub.mode;
   return stat.isFile() && stat.size === 0n && stat.nlink === 1n;
 }
 

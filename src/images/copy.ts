@@ -91,7 +91,7 @@ async function write(
   request: CopyRequest,
   tools: ImageTools,
 ): Promise<Descriptor> {
-  const names = file.select ? [nameIn(file)] : image.tags.map(fullName);
+  const names = file.select ? [nameIn(file.select, image)] : image.tags.map(fullName);
   if (file.kind === 'directory') {
     const packed = await packStored(image, tools, request.all);
     await writeImageLayout({ packed, names }, file.path, tools);
@@ -106,12 +106,11 @@ async function write(
   return packed.root.descriptor;
 }
 
-/** `oci:dir:tag` has a tag without a repository; the layout's name then stands for that. */
-function nameIn({ select = '', path }: FileReference): string {
-  const text = /[/:]/.test(select) ? select : undefined;
-  if (text !== undefined) return fullName(text);
-  const base = (path.split('/').at(-1) ?? '').toLowerCase().replace(/\.tar$/, '');
-  return fullName(`${/^[a-z0-9]+(?:[._-][a-z0-9]+)*$/.test(base) ? base : 'image'}:${select}`);
+/** `oci:dir:tag` has a tag without a repository: that of the image stays, where it has one. */
+function nameIn(select: string, { tags: [known] }: OpenedImage): string {
+  if (/[/:]/.test(select)) return fullName(select);
+  const { domain, path } = parseReference(known ?? 'image');
+  return formatReference(parseTarget(formatReference({ domain, path, tag: select })));
 }
 
 function fullName(text: string): string {

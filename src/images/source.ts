@@ -6,7 +6,7 @@ import type { Descriptor } from '../image/descriptor.ts';
 import type { Digest } from '../image/digest.ts';
 import { type Manifest, maxManifestBytes, parseManifest } from '../image/manifest.ts';
 import { formatPlatform, hostPlatform, type Platform, platformDistance } from '../image/platform.ts';
-import { parseReference, type Reference, withDefaultTag } from '../image/reference.ts';
+import { familiarReference, parseReference, type Reference, withDefaultTag } from '../image/reference.ts';
 import {
   chooseImage,
   type FileReference,
@@ -87,7 +87,10 @@ async function open(
         tools.signal,
       );
       const { descriptor, manifest, config, top } = image;
-      return { id: manifest.config.digest, root: top, descriptor, manifest, config, tags: [], digests: [] };
+      const { domain, path, tag } = place.reference;
+      const digests = [familiarReference({ domain, path, digest: top.digest })];
+      const tags = tag ? [familiarReference({ domain, path, tag })] : [];
+      return { id: manifest.config.digest, root: top, descriptor, manifest, config, tags, digests };
     }
   }
 }

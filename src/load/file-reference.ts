@@ -1,5 +1,6 @@
 // References to images in files: `oci-layout://path[:tag][@digest]`, `oci:path[:tag]`, `oci-archive:path[:name]`,
 // `docker-archive:path[:name]`. The same grammar for FROM and for image commands.
+import { statSync } from 'node:fs';
 import { isAbsolute, join, resolve } from 'node:path';
 import { BuildError, printable } from '../errors.ts';
 import { temporaryName } from '../host/temp.ts';
@@ -46,7 +47,11 @@ export async function openImageFile(
   store: Store,
   signal: AbortSignal,
 ): Promise<Container> {
-  if (file.kind === 'directory') return directoryContainer(file.path);
+  if (file.kind === 'directory') {
+    if (!statSync(file.path, { throwIfNoEntry: false })?.isDirectory())
+      throw new BuildError('not-found', `there is no directory ${printable(file.path)}`);
+    return directoryContainer(file.path);
+  }
   return tarContainer(file.path, join(store.tmp, temporaryName('unpacked-')), signal);
 }
 

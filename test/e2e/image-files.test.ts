@@ -253,11 +253,15 @@ test('copy goes from everywhere to everywhere and changes no image id', async ()
     assert.equal(await idOf(own, to), id, to);
     assert.match((await own.must(['history', to])).stdout, /COPY a \/a/);
   }
+  const index = JSON.parse(readFileSync(join(at('hop-layout'), 'index.json'), 'utf8'));
+  assert.equal(index.manifests[0].annotations['io.containerd.image.name'], 'docker.io/library/app:v1');
   using other = program();
   assert.equal(await idOf(other, remote), id);
   const skopeo = await must(['skopeo', 'inspect', '--config', '--tls-verify=false', remote]);
   assert.deepEqual(JSON.parse(skopeo).config.Cmd, ['/a']);
   assert.equal((await other.must(['images', '-q'])).stdout, ''); // looking gives no name
+  const missing = await own.run(['history', `oci:${at('no-such')}`]);
+  assert.deepEqual([missing.status, /there is no directory/.test(missing.stderr)], [1, true]);
   const failed = await own.run(['image', 'copy', 'app:1', 'docker://127.0.0.1:1/none:1', '--retry=0']);
   assert.equal(failed.status, 1);
 });
@@ -348,4 +352,40 @@ test('images are handed over to an engine through its socket', async () => {
   assert.equal(missing.status, 1);
   assert.match(missing.stderr, /the engine at unix:.* cannot be reached/);
   assert.equal((await slipway.run(['load-into', 'app:1'], { env: { DOCKER_HOST: 'ssh://x' } })).status, 1);
+});
+
+test('an image of several platforms keeps all of them on its way through files, the store and a registry', async () => {
+  await using registry = await startDockerRegistry();
+  using own = program();
+  const dir = writeContext(own, { Dockerfile: 'FROM scratch\nARG TARGETARCH\nLABEL arch=$TARGETARCH\n' });
+  const layout = join(own.dir, 'multi');
+  const built = ['build', '--platform=linux/amd64,linux/arm64', '-t', 'multi:1', '-o'];
+  await own.must([...built, `type=oci,tar=false,dest=${layout}`, dir]);
+  const arch = async (where: Program, text: string, platform: string) =>
+    (
+      await where.must(['inspect', '--platform', platform, '-f', '{{.Config.Labels.arch}}', text])
+    ).stdout.trim();
+  const remote = `docker://${registry.host}/multi:1`;
+  const hops = [`oci:${layout}`, 'multi:copy', remote, `oci-archive:${join(own.dir, 'multi.tar')}`];
+  const digests = new Set<string>();
+  for (const [i, to] of hops.entries()) {
+    if (i > 0) digests.add((await own.must(['image', 'copy', '-a', hops[i - 1] ?? '', to])).stdout);
+    assert.equal(await arch(own, to, 'linux/arm64'), 'arm64', to);
+    assert.equal(await arch(own, to, 'linux/amd64'), 'amd64', to);
+  }
+  assert.equal(digests.size, 1); // the index is the same everywhere
+  await own.must(['save', '-o', join(own.dir, 'saved.tar'), 'multi:copy']);
+  using other = program();
+  await other.must(['load', '-i', join(own.dir, 'saved.tar')]);
+  assert.equal(await arch(other, 'multi:copy', 'linux/arm64'), 'arm64');
+  using third = program();
+  await third.must(['load', '-i', join(own.dir, 'saved.tar'), '--platform', 'linux/arm64']);
+  assert.equal(await arch(third, 'multi:copy', 'linux/arm64'), 'arm64');
+  const none = await other.run(['inspect', '--platform', 'linux/riscv64', 'multi:copy']);
+  assert.equal(none.status, 1);
+  assert.match(none.stderr, /no variant for linux\/riscv64[\s\S]*linux\/arm64/);
+  assert.equal(
+    (await other.run(['load', '-i', join(own.dir, 'saved.tar'), '--platform', 'linux/riscv64'])).status,
+    1,
+  );
 });

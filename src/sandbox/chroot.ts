@@ -12,7 +12,7 @@ import { capabilityNames, defaultDevices, deviceLinks } from './defaults.ts';
 import { boundingSteps, commandSteps, type Isolation, limit } from './launcher/isolate.ts';
 import { call, type LauncherStep, named } from './launcher/launcher.ts';
 import { dieWithParent, launch, reportFd, tied } from './launcher/supervise.ts';
-import { fillOf, type Lent, type Loan, lend } from './lend.ts';
+import { type Fill, fillOf, type Lent, type Loan, lend } from './lend.ts';
 import { mostOpenFiles } from './machine.ts';
 import { explainStart, resultOf } from './outcome.ts';
 import { byDepth, checkSizes, checkTarget, ensureCwd, generatedMounts, kernelPoints } from './prepare.ts';
@@ -101,7 +101,7 @@ function furnish(request: SandboxRequest, dir: string): () => void {
 }
 
 /** Where devices may not be made, an empty file stands for /dev/null: what is written to it goes away with it. */
-function fillDev(dev: string, below: readonly Loan[]): () => void {
+function fillDev(dev: string, below: readonly Loan[]): ReturnType<Fill> {
   mkdirSync(dev);
   chmodSync(dev, 0o755);
   for (const [name, major, minor] of defaultDevices) {
@@ -114,12 +114,13 @@ function fillDev(dev: string, below: readonly Loan[]): () => void {
   mkdirSync(`${dev}/shm`);
   chmodSync(`${dev}/shm`, 0o1777);
   const clearing = below.map(({ target, fill }) => {
-    const place = `${dev}${target.slice('/dev'.length)}`;
-    mkdirSync(dirname(place), { recursive: true });
-    return fill(place);
+    const path = target.slice('/dev'.length);
+    mkdirSync(dirname(dev + path), { recursive: true });
+    const clear = fill(dev + path);
+    return (again: string) => clear(again + path);
   });
-  return () => {
-    for (const clear of clearing) clear();
+  return again => {
+    for (const clear of clearing) clear(again);
   };
 }
 

@@ -32,8 +32,8 @@ export interface Lent {
   giveBack(): void;
 }
 
-/** Fills a place that is free with what belongs there; gives back how to clear it again. */
-type Fill = (place: string) => () => void;
+/** Fills a place that is free with what belongs there; gives back how to clear it again, which is told the place anew. */
+export type Fill = (place: string) => (place: string) => void;
 
 export interface Loan {
   /** Literal path in the root file system, absolute. */
@@ -105,7 +105,7 @@ function lendOne(rootfs: string, { target, fill }: Loan, kept: string): () => vo
     return () => {
       inParent((again, parentFd) => {
         const untouched = mtime(parentFd) === after;
-        clear();
+        clear(again);
         rmSync(again, { recursive: true, force: true });
         renameSync(kept, again);
         if (untouched) setMtime(`/proc/self/fd/${parentFd}`, before);
@@ -139,8 +139,8 @@ export function fillOf(mount: SandboxMount): Fill {
   }
   return place => {
     renameSync(source, place);
-    return () => {
-      if (existsSync(place) && !existsSync(source)) renameSync(place, source);
+    return again => {
+      if (existsSync(again) && !existsSync(source)) renameSync(again, source);
     };
   };
 }

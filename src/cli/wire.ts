@@ -106,6 +106,7 @@ export async function openTools(session: Session, command: Command, options: Wir
   const sandbox = once(async () => {
     const { chooseSandbox } = await import('../sandbox/probe.ts');
     const isolation = options.isolation as Isolation;
+    if (rootlessOf(session.env)?.ids === 'single') warnOfSingleId(session);
     return chooseSandbox({ isolation, memory: join(store.root, 'sandbox.json'), signal: session.signal });
   });
   const tools: Tools = {
@@ -186,6 +187,13 @@ function noNetwork(): Network {
     download: async ({ url }) => refuse(printable(url)),
     close: async () => {},
   };
+}
+
+function warnOfSingleId(session: Session): void {
+  session.err(
+    'warning: you have no subordinate ids: steps run as root only, and cannot give files to others\n' +
+      '  try, as root: usermod --add-subuids 100000-165535 --add-subgids 100000-165535 USER\n',
+  );
 }
 
 /** Nothing of the network is loaded until a step asks for it. */

@@ -9,6 +9,7 @@ import { namespaceSandbox } from './namespaces.ts';
 import { ociSandbox } from './oci-runtime.ts';
 import { prootSandbox } from './proot.ts';
 import type { Sandbox } from './sandbox.ts';
+import { howToEnable, machineSettings } from './settings.ts';
 import { tryOut } from './trial.ts';
 
 /** auto: the strongest rung that works. A name asks for that rung and no other. */
@@ -70,8 +71,8 @@ export async function chooseSandbox(options: ChooseOptions = {}): Promise<Sandbo
     reasons.push(`${candidate.label}: ${tried.reason}`);
   }
   throw new BuildError('sandbox', `nothing on this machine can run a command${asked(isolation)}`, {
-    hint: 'run as root, in a container with CAP_SYS_ADMIN, or install runc; slipway info shows the reasons',
-    output: reasons,
+    hint: 'change one of the settings above, or build as another user; slipway info shows what works',
+    output: [...reasons, ...howToEnable(machineSettings(options.path ?? process.env.PATH))],
   });
 }
 

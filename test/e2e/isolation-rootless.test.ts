@@ -1,0 +1,89 @@
+// What an ordinary user, and one whom nothing here can help, is told and left with.
+import assert from 'node:assert/strict';
+import { chmodSync, copyFileSync, existsSync, mkdirSync, rmSync, statSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { after, before, test } from 'node:test';
+import { type Somebody, somebody } from '../support/as-user.ts';
+import { type BaseRegistry, startRegistry } from '../support/fixtures.ts';
+import { type Ended, run } from '../support/program.ts';
+import { repoRoot } from '../support/repo.ts';
+
+let registry: BaseRegistry;
+
+before(async () => {
+  registry = await startRegistry();
+});
+
+after(() => registry?.stop());
+
+/** Runs slipway as somebody, with a store in its home. */
+function slipway(
+  user: Somebody,
+  args: readonly string[],
+  options: { input?: string; env?: Record<string, string> } = {},
+): Promise<Ended> {
+  const registries = join(user.home, 'registries.conf');
+  if (!existsSync(registries)) copyFileSync(registry.registriesConf, registries);
+  chmodSync(registries, 0o644);
+  const store = join(user.home, 'store');
+  const argv = [process.execPath, join(repoRoot, 'bin/slipway.js'), '--root', store, ...args];
+  return run(user.wrap(argv), {
+    env: { CONTAINERS_REGISTRIES_CONF: registries, ...options.env },
+    ...(options.input === undefined ? {} : { input: options.input }),
+  });
+}
+
+function context(user: Somebody, dockerfile: string): string {
+  const dir = join(user.home, 'context');
+  mkdirSync(dir, { recursive: true });
+  writeFileSync(join(dir, 'Dockerfile'), dockerfile);
+  return dir;
+}
+
+function cleaning(user: Somebody) {
+  return { [Symbol.dispose]: () => rmSync(user.home, { recursive: true, force: true }) };
+}
+
+test('a user with subordinate ids runs steps as other users, and owns what is outside of them', async () => {
+  using user = somebody('subordinate ids');
+  using _ = cleaning(user);
+  const dir = context(user, 'FROM busybox\nRUN mkdir -m 1777 /w\nUSER 65534\nRUN id -u > /w/id\n');
+  const tar = join(user.home, 'x.tar');
+  const ended = await slipway(user, ['build', '-o', `type=tar,dest=${tar}`, dir]);
+  assert.equal(ended.status, 0, ended.stderr);
+  const list = await run(['tar', '-tvf', tar, '--numeric-owner', 'w/id']);
+  assert.match(list.stdout, /65534\/65534/);
+  assert.equal(statSync(tar).uid, statSync(user.home).uid);
+});
+
+test('the Dockerfile can come from stdin, which the program that was started anew still reads', async () => {
+  using user = somebody('subordinate ids');
+  using _ = cleaning(user);
+  const ended = await slipway(user, ['build', '-'], { input: 'FROM busybox\nRUN true\n' });
+  assert.equal(ended.status, 0, ended.stderr);
+});
+
+test('a user with one id is warned, and told how to get more when a step needs another', async () => {
+  using user = somebody('single id');
+  using _ = cleaning(user);
+  const fine = await slipway(user, ['build', '--progress=plain', context(user, 'FROM busybox\nRUN id -u\n')]);
+  assert.equal(fine.status, 0, fine.stderr);
+  assert.match(fine.stderr, /warning: .*no subordinate ids/i);
+  const dir = context(user, 'FROM busybox\nUSER 65534\nRUN id\n');
+  const ended = await slipway(user, ['build', dir]);
+  assert.equal(ended.status, 1);
+  assert.match(ended.stderr, /nothing can be run with user id 65534/);
+  assert.match(ended.stderr, /usermod --add-subuids/);
+});
+
+test('where nothing can run a command, builds without RUN work, and RUN says what would help', async () => {
+  using user = somebody('no namespaces');
+  using _ = cleaning(user);
+  const fine = await slipway(user, ['build', context(user, 'FROM busybox\nCOPY Dockerfile /\nWORKDIR /x\n')]);
+  assert.equal(fine.status, 0, fine.stderr);
+  const dir = context(user, 'FROM busybox\nRUN true\n');
+  const ended = await slipway(user, ['build', '--isolation=namespace', dir]);
+  assert.equal(ended.status, 1);
+  assert.match(ended.stderr, /nothing on this machine can run a command with --isolation=namespace/);
+  assert.match(ended.stderr, /for namespace: /);
+});

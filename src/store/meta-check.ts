@@ -5,6 +5,7 @@ import { closeSync, fstatSync, openSync, readSync } from 'node:fs';
 import { endianness } from 'node:os';
 import { errnoOf } from '../errors.ts';
 import { declareC } from '../host/ffi.ts';
+import { isWhole, maxWalkBytes } from './meta-pages.ts';
 
 const magic = 0xbeefc0de;
 const at = { magic: 24, pageSize: 48, freeRoot: 88, mainRoot: 136, lastPage: 144, transaction: 152 } as const;
@@ -14,8 +15,11 @@ const noPage = 0xffff_ffff_ffff_ffffn;
 /** mended: the file was cut off and has been filled up with empty pages, so that LMDB can report what is missing. */
 export type DatabaseState = 'absent' | 'fine' | 'mended' | 'damaged';
 
-/** Other processes may use the database meanwhile. @param path of the data file */
-export function checkDatabase(path: string): DatabaseState {
+/**
+ * @param path of the data file
+ * @param isAlone nobody else uses the database meanwhile: then its pages are looked through too
+ */
+export function checkDatabase(path: string, isAlone: boolean): DatabaseState {
   let fd: number;
   try {
     fd = openSync(path, 'r+');
@@ -26,7 +30,8 @@ export function checkDatabase(path: string): DatabaseState {
   try {
     const state = examine(fd);
     // Another process may have been writing a header just then.
-    return state === 'damaged' ? examine(fd) : state;
+    const found = state === 'damaged' ? examine(fd) : state;
+    return found === 'fine' && isAlone && !hasWholePages(path, fd) ? 'damaged' : found;
   } finally {
     closeSync(fd);
   }
@@ -49,6 +54,15 @@ function examine(fd: number): DatabaseState {
   if (newest.lastPage < pages) return 'fine';
   // A file may end before its last page when that one is free, so this alone is no damage.
   return fillUp(fd, (newest.lastPage + 1n) * BigInt(first.pageSize)) ? 'mended' : 'damaged';
+}
+
+function hasWholePages(path: string, fd: number): boolean {
+  if (endianness() !== 'LE' || fstatSync(fd).size > maxWalkBytes) return true;
+  const first = readHeader(fd, 0);
+  const second = first && readHeader(fd, first.pageSize);
+  if (!first || !second) return false;
+  const newest = second.transaction > first.transaction ? second : first;
+  return isWhole(path, first.pageSize, [newest.mainRoot, newest.freeRoot]);
 }
 
 const maxFillBytes = 1n << 40n;

@@ -6,6 +6,7 @@ import { lstatSync, readdirSync, readFileSync, renameSync, type Stats, statSync 
 import { homedir } from 'node:os';
 import { isAbsolute, join, resolve } from 'node:path';
 import { BuildError, messageOf, printable } from '../errors.ts';
+import { type Lock, tryLock, waitForLock } from '../host/lock.ts';
 import { makePrivateDir, temporaryName, writeFileAtomically } from '../host/temp.ts';
 import { FileBlobStore } from './blob-store.ts';
 import { storeFailure } from './failure.ts';
@@ -47,15 +48,15 @@ export async function openStore(root: string, options: OpenOptions = {}): Promis
   try {
     prepare(path);
     await sweepSessions(path);
-    return assemble(path, options);
+    return await assemble(path, options);
   } catch (error) {
     throw storeFailure(error, 'being opened', path);
   }
 }
 
-function assemble(root: string, options: OpenOptions): Store {
+async function assemble(root: string, options: OpenOptions): Promise<Store> {
   const now = options.now ?? (() => new Date());
-  const { meta, isNew } = openMetaOrRenew(root, options.onWarning ?? (() => {}));
+  const { meta, isNew, lock } = await openMetaOrRenew(root, options.onWarning ?? (() => {}));
   const session = new Session(root);
   const names = new MetaNames(root, meta, now);
   if (isNew) names.restore(readIndex(root));
@@ -72,6 +73,7 @@ function assemble(root: string, options: OpenOptions): Store {
     async close() {
       await session.close();
       await meta.close();
+      lock.release();
     },
   };
 }
@@ -161,24 +163,43 @@ function readIndex(root: string): unknown {
   }
 }
 
+interface OpenedMeta {
+  readonly meta: LmdbMeta;
+  readonly isNew: boolean;
+  /** Shared with everybody who uses the database; who has it alone may look through its pages. */
+  readonly lock: Lock;
+}
+
 /** A damaged database is put aside; names are found again in index.json, cache records are not. */
-function openMetaOrRenew(root: string, warn: (text: string) => void): { meta: LmdbMeta; isNew: boolean } {
+async function openMetaOrRenew(root: string, warn: (text: string) => void): Promise<OpenedMeta> {
   const path = join(root, 'meta');
-  const state = checkDatabase(join(path, 'data.mdb'));
+  const file = join(path, 'data.mdb');
+  const inode = () => statSync(file, { throwIfNoEntry: false })?.ino;
+  const alone = tryLock(path, 'exclusive');
+  const looked = inode();
+  const state = checkDatabase(file, alone !== undefined);
+  alone?.release();
+  const lock = await waitForLock(path, 'shared');
+  if (state === 'damaged' && inode() !== looked) {
+    lock.release(); // another process has put it aside already
+    return openMetaOrRenew(root, warn);
+  }
   if (state !== 'damaged') {
     try {
       const meta = openMeta(path);
       if (state === 'mended') meta.readThrough();
-      return { meta, isNew: state === 'absent' };
+      return { meta, isNew: state === 'absent', lock };
     } catch (error) {
       if (!/\bMDB_/.test(messageOf(error)) || /MDB_MAP_RESIZED|MDB_READERS_FULL/.test(messageOf(error))) {
+        lock.release();
         throw error;
       }
     }
   }
   const aside = join(root, temporaryName('meta-damaged-'));
   renameSync(path, aside);
+  lock.release();
   makePrivateDir(path);
   warn(`the store's database was damaged and has been moved to ${aside}; earlier builds are not remembered`);
-  return { meta: openMeta(path), isNew: true };
+  return { meta: openMeta(path), isNew: true, lock: await waitForLock(path, 'shared') };
 }

@@ -81,9 +81,6 @@ async function deliverTo(
       },
       tools.signal,
     );
-    if (spec.kind === 'image') {
-      for (const imageName of namesOf(input)) tools.store.meta.set('misc', `built ${imageName}`, true);
-    }
     tools.emit({ kind: 'end', id, outcome: 'done', atMs: tools.now() });
     return receipt;
   } catch (error) {

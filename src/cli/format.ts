@@ -25,8 +25,8 @@ export function duration(seconds: number): string {
   return `${Math.floor(exactHours / 24 / 365)} years`;
 }
 
-/** Three significant digits in decimal units: `4.27MB`. */
-export function formatSize(bytes: number): string {
+/** In decimal units: `4.27MB`. @param digits significant ones */
+export function formatSize(bytes: number, digits = 3): string {
   const units = ['B', 'kB', 'MB', 'GB', 'TB', 'PB'];
   let value = bytes;
   let unit = 0;
@@ -34,7 +34,7 @@ export function formatSize(bytes: number): string {
     value /= 1000;
     unit++;
   }
-  return `${Number(value.toPrecision(3))}${units[unit]}`;
+  return `${Number(value.toPrecision(digits))}${units[unit]}`;
 }
 
 /** As Go prints a time: `2026-01-31 12:00:00 +0000 UTC`, in the local zone. */

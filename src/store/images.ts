@@ -1,10 +1,9 @@
-// Images in the store: from a name's descriptor to manifest and config, and the list that `slipway images` prints.
+// Images in the store: from a name's descriptor to manifest and config.
 import { BuildError } from '../errors.ts';
 import { configFromJson, type ImageConfig } from '../image/config.ts';
 import type { Descriptor } from '../image/descriptor.ts';
-import type { Digest } from '../image/digest.ts';
 import { type Manifest, maxManifestBytes, parseManifest } from '../image/manifest.ts';
-import { formatPlatform, hostPlatform, type Platform, platformDistance } from '../image/platform.ts';
+import { formatPlatform, type Platform, platformDistance } from '../image/platform.ts';
 import type { Store } from './store.ts';
 
 export interface StoredImage {
@@ -68,38 +67,4 @@ function parseJson(bytes: Buffer): unknown {
   } catch (cause) {
     throw new BuildError('integrity', 'an image config is not valid JSON', { cause });
   }
-}
-
-export interface ListedImage {
-  /** Full form of the name. */
-  readonly name: string;
-  /** Config digest: what docker calls the image id. */
-  readonly id: Digest;
-  /** Manifest or index digest. */
-  readonly digest: Digest;
-  readonly created?: string;
-  /** Sum of the layer blobs as they are stored, bytes. */
-  readonly size: number;
-}
-
-/** All named images, newest first. One that cannot be read is left out. */
-export async function listImages(store: Store): Promise<ListedImage[]> {
-  const images: ListedImage[] = [];
-  for (const { name, descriptor } of store.names.list()) {
-    try {
-      const image = await readImage(store, descriptor, hostPlatform());
-      images.push({
-        name,
-        id: image.manifest.config.digest,
-        digest: descriptor.digest,
-        ...(image.config.created ? { created: image.config.created } : {}),
-        size: image.manifest.layers.reduce((sum, layer) => sum + layer.size, 0),
-      });
-    } catch (error) {
-      if (!(error instanceof BuildError)) throw error;
-    }
-  }
-  return images.sort(
-    (a, b) => Date.parse(b.created ?? '') - Date.parse(a.created ?? '') || (a.name < b.name ? -1 : 1),
-  );
 }

@@ -242,3 +242,31 @@ test('a tag that is built anew leaves the image before without a name, until it 
   await own.must(['image', 'prune', '-a', '-f']);
   assert.equal((await own.must(['images', '-q'])).stdout, '');
 });
+
+test('system df counts images and cache, system prune empties them', async () => {
+  using own = program();
+  const dir = writeContext(own, { Dockerfile: 'FROM scratch\nCOPY Dockerfile /\n' });
+  await own.must(['build', '-q', '-t', 'app', dir]);
+  writeFileSync(join(dir, 'Dockerfile'), 'FROM scratch\nCOPY Dockerfile /other\n');
+  await own.must(['build', '-q', '-t', 'app', dir]);
+  const rows = async () =>
+    (await own.must(['system', 'df', '--format', '{{.Type}}: {{.TotalCount}} {{.Active}}'])).stdout;
+  assert.equal(await rows(), 'Images: 2 1\nBuild Cache: 2 1\n');
+  const table = (await own.must(['system', 'df'])).stdout.split('\n');
+  const [theirs = ''] = (await engine.docker(['system', 'df'])).split('\n');
+  assert.equal(table[0]?.replace(/ +/g, ' '), theirs.replace(/ +/g, ' '));
+  assert.match(table[1] ?? '', /^Images +2 +1 +[\d.]+kB +[\d.]+kB \(50%\)$/);
+  const verbose = (await own.must(['system', 'df', '-v'])).stdout;
+  assert.match(
+    verbose,
+    /^Images space usage:\n\nREPOSITORY +TAG +IMAGE ID +CREATED +SIZE +SHARED SIZE +UNIQUE SIZE\n/,
+  );
+  assert.match(
+    await own.must(['system', 'prune'], { input: '' }).then(ended => ended.stdout),
+    /\[y\/N\] Total reclaimed space: 0B\n$/,
+  );
+  assert.match((await own.must(['system', 'prune', '-f'])).stdout, /Deleted Images:\ndeleted: sha256:/);
+  assert.match(await rows(), /^Images: 1 1\n/);
+  await own.must(['system', 'prune', '-a', '-f']);
+  assert.equal(await rows(), 'Images: 0 0\nBuild Cache: 0 0\n');
+});

@@ -16,6 +16,7 @@ import { definePush } from './push.ts';
 import { defineRemove } from './rmi.ts';
 import { defineSave } from './save.ts';
 import { defineSearch } from './search.ts';
+import { defineSystem } from './system.ts';
 import { defineTag } from './tag.ts';
 
 /** Also below `slipway image`. */
@@ -27,6 +28,7 @@ export function defineImageCommands(program: Command, session: Session): void {
   defineRemove(program, session);
   defineLoadInto(program, session);
   defineSearch(program, session);
+  defineSystem(program, session);
   const group = program.command('image').description('commands about images');
   defineImages(group, session, 'ls');
   for (const define of [...everyday, definePull, definePush]) define(group, session);

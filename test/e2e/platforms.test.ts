@@ -3,6 +3,8 @@ import assert from 'node:assert/strict';
 import { mkdtempSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { after, before, describe, it } from 'node:test';
+import { parsePlatform } from '../../src/image/platform.ts';
+import { canRun, endingProgram } from '../../src/sandbox/emulation.ts';
 import { type RunningRegistry, startDockerRegistry } from '../support/docker-registry.ts';
 import { type Engine, startEngine } from '../support/engine.ts';
 import { type BaseRegistry, startRegistry } from '../support/fixtures.ts';
@@ -112,6 +114,18 @@ describe('a build for several platforms', () => {
     const found = await engine.docker(['image', 'inspect', '-f', '{{.Architecture}}', 'multi-archive:1']);
     assert.equal(found.trim(), process.arch === 'x64' ? 'amd64' : process.arch);
   });
+
+  for (const arch of ['386', 'arm64', 's390x']) {
+    it(`executes commands for linux/${arch} if this machine can, and refuses them if it cannot`, async () => {
+      using slipway = slipwayHere();
+      const dir = context(slipway, 'FROM scratch\nCOPY program /program\nRUN ["/program"]\n');
+      writeFileSync(join(dir, 'program'), endingProgram(arch) ?? '', { mode: 0o755 });
+      const ended = await slipway.run(['build', '--platform', `linux/${arch}`, dir]);
+      const can = await canRun(parsePlatform(`linux/${arch}`));
+      assert.equal(ended.status, can ? 0 : 1, ended.stderr);
+      if (!can) assert.match(ended.stderr, new RegExp(`binfmt --install ${arch}`));
+    });
+  }
 
   it('is refused with its place before anything runs where a RUN cannot be carried out', async () => {
     using slipway = slipwayHere();

@@ -1,7 +1,7 @@
 // The corpus of the differential test: test/corpus/differential/<case>/, each a build context with, beside its files,
 //   args        flags of the build, one a line; $DIR is the context's place; a line without a dash is the context itself
 //   expect      the word `refused` when both builders must refuse; `newer` when an engine may refuse because its BuildKit
-//               is too old: then docker.json was written by hand after BuildKit's documentation
+//               is too old: then docker.json is slipway's own result, reviewed against BuildKit's documentation
 //   prepare.sh  makes in the context what a repository cannot hold: links, devices, odd names, archives
 //   docker.json what Docker made of it
 // None of these four is part of the context that is built.

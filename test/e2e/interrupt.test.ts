@@ -1,0 +1,107 @@
+// ctrl-C during a RUN: the first stops the build and cleans up, a second kills; nothing that was started stays.
+import assert from 'node:assert/strict';
+import { type ChildProcess, spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { existsSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { after, before, test } from 'node:test';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { type BaseRegistry, startRegistry } from '../support/fixtures.ts';
+import { type Program, program } from '../support/program.ts';
+import { repoRoot } from '../support/repo.ts';
+
+let registry: BaseRegistry;
+
+before(async () => {
+  registry = await startRegistry();
+});
+
+after(() => registry?.stop());
+
+/** Processes whose command line has the marker. */
+function survivors(marker: string): readonly string[] {
+  return readdirSync('/proc').filter(name => {
+    if (!/^\d+$/.test(name)) return false;
+    try {
+      return readFileSync(`/proc/${name}/cmdline`, 'utf8').includes(marker);
+    } catch {
+      return false;
+    }
+  });
+}
+
+async function waitUntilGone(marker: string): Promise<void> {
+  const deadline = Date.now() + 20_000;
+  while (survivors(marker).length > 0) {
+    assert.ok(Date.now() < deadline, `still there: ${survivors(marker)}`);
+    await sleep(20);
+  }
+}
+
+/** A build whose step never ends; resolves when the step runs. */
+async function startBuild(
+  slipway: Program,
+  isolation: string,
+  marker: string,
+): Promise<{ child: ChildProcess; dest: string }> {
+  const context = join(slipway.dir, 'context');
+  mkdirSync(context);
+  writeFileSync(
+    join(context, 'Dockerfile'),
+    `FROM busybox\nRUN trap '' INT TERM; (sleep ${marker} &); echo it runs; sleep ${marker}\n`,
+  );
+  const dest = join(slipway.dir, 'x.tar');
+  const argv = [join(repoRoot, 'bin/slipway.js'), '--root', slipway.store, 'build', '--progress=plain'];
+  const child = spawn(
+    process.execPath,
+    [...argv, `--isolation=${isolation}`, '-o', `type=docker,dest=${dest}`, context],
+    {
+      env: { ...process.env, CONTAINERS_REGISTRIES_CONF: registry.registriesConf },
+      stdio: ['ignore', 'ignore', 'pipe'],
+    },
+  );
+  let said = '';
+  await new Promise<void>((resolve, reject) => {
+    child.stderr?.on('data', chunk => {
+      said += chunk;
+      if (/^#\d+ [\d.]+ it runs/m.test(said)) resolve();
+    });
+    child.once('exit', () => reject(new Error(`the step has not begun:\n${said}`)));
+  });
+  return { child, dest };
+}
+
+for (const [i, isolation] of ['oci', 'namespace', 'chroot', 'proot'].entries()) {
+  test(`ctrl-C ends a step of ${isolation} with status 130, and leaves no process and no output`, async () => {
+    using slipway = program();
+    const marker = `31${i}01`;
+    const { child, dest } = await startBuild(slipway, isolation, marker);
+    child.kill('SIGINT');
+    const [status] = await once(child, 'exit');
+    assert.equal(status, 130);
+    await waitUntilGone(marker);
+    assert.equal(existsSync(dest), false);
+    assert.deepEqual(readdirSync(join(slipway.store, 'ingest')), []);
+  });
+}
+
+for (const [i, isolation] of ['oci', 'namespace'].entries()) {
+  test(`nothing of a step of ${isolation} survives SIGKILL of slipway`, async () => {
+    using slipway = program();
+    const marker = `32${i}01`;
+    const { child } = await startBuild(slipway, isolation, marker);
+    child.kill('SIGKILL');
+    await once(child, 'exit');
+    await waitUntilGone(marker);
+  });
+}
+
+test('a second ctrl-C does not wait', async () => {
+  using slipway = program();
+  const { child } = await startBuild(slipway, 'namespace', '33001');
+  child.kill('SIGINT');
+  child.kill('SIGINT');
+  const [status] = await once(child, 'exit');
+  assert.equal(status, 130);
+  await waitUntilGone('33001');
+});

@@ -2,10 +2,11 @@
 // where they came from, unless the destination has them already.
 import { BuildError } from '../errors.ts';
 import type { Descriptor } from '../image/descriptor.ts';
+import type { Digest } from '../image/digest.ts';
 import { type Index, type Manifest, maxManifestBytes, parseManifest } from '../image/manifest.ts';
 import type { Reference } from '../image/reference.ts';
 import type { BlobSource, Store } from '../store/store.ts';
-import { mountCandidates } from './pull.ts';
+import { addOrigin, mountCandidates } from './pull.ts';
 import { fileBlob, type PushDocument } from './push.ts';
 import type { PushedReference, Registries } from './registry.ts';
 import type { PushBlob } from './upload.ts';
@@ -13,6 +14,7 @@ import type { PushBlob } from './upload.ts';
 const maxDepth = 4;
 
 /**
+ * Where the blobs went is remembered: the next repository of the host has them mounted.
  * @param references where to; one without a tag is pushed by digest only
  * @throws BuildError `auth`, `network`, `not-found` when the image is not complete and its layers cannot be had
  */
@@ -41,8 +43,13 @@ export async function pushStored(
     documents.push({ mediaType: descriptor.mediaType, bytes });
   };
   await collect(root, 0);
+  // A location of registries.conf is another name, under which nobody would ask for the blob.
+  const named = new Set(references.map(({ domain, path }) => `${domain}/${path}`));
+  const onDelivered = (digest: Digest, repository: string) => {
+    if (named.has(repository)) addOrigin(store, digest, repository);
+  };
   return registries.push(
-    { references, documents, blobs: [...blobs.values()], ...(onProgress ? { onProgress } : {}) },
+    { references, documents, blobs: [...blobs.values()], onDelivered, ...(onProgress ? { onProgress } : {}) },
     signal,
   );
 }

@@ -6,8 +6,12 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { describe, it } from 'node:test';
 import type { BuildEvent } from '../../src/events.ts';
+import type { Descriptor } from '../../src/image/descriptor.ts';
+import { encodeManifest } from '../../src/image/manifest.ts';
+import { mediaTypes } from '../../src/image/media-type.ts';
 import { parseReference } from '../../src/image/reference.ts';
 import { mountCandidates, originsOf, pullImage, registryBlobSource } from '../../src/registry/pull.ts';
+import { pushStored } from '../../src/registry/push-stored.ts';
 import { openStore } from '../../src/store/open.ts';
 import { addImage, MemoryRegistry } from '../support/memory-registry.ts';
 import { amd64, never, testRegistries } from '../support/registries.ts';
@@ -35,6 +39,35 @@ async function setUp() {
 }
 
 const layerBytes = Buffer.alloc(300_000, 'layer');
+
+describe('a pushed image', () => {
+  it('is mounted by the next repository of the registry, not sent again', async () => {
+    await using t = await setUp();
+    const { store } = t;
+    const config = JSON.stringify({ os: 'linux', architecture: 'amd64', rootfs: { diff_ids: [] } });
+    const describe = async (mediaType: string, bytes: string | Buffer): Promise<Descriptor> => ({
+      mediaType,
+      digest: await store.blobs.put(bytes),
+      size: Buffer.byteLength(bytes),
+    });
+    const manifest = encodeManifest({
+      kind: 'manifest',
+      mediaType: mediaTypes.ociManifest,
+      config: await describe(mediaTypes.ociConfig, config),
+      layers: [await describe(mediaTypes.ociLayerTar, layerBytes)],
+      annotations: {},
+    });
+    const root = await describe(mediaTypes.ociManifest, manifest);
+    const source = registryBlobSource(t.registries, store);
+    for (const name of ['one', 'two']) {
+      const reference = parseReference(`${t.registry.host}/${name}:1`);
+      await pushStored(t.registries, store, source, root, [reference], never);
+    }
+    const second = t.registry.seen.filter(({ url }) => url.startsWith('/v2/two/blobs/uploads'));
+    assert.equal(second.length, 2);
+    for (const { method, url } of second) assert.match(`${method} ${url}`, /^POST .*from=one/);
+  });
+});
 
 describe('a pulled image', () => {
   it('brings its manifest and config at once, its layers when they are read', async () => {

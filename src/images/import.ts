@@ -4,7 +4,7 @@ import { createWriteStream } from 'node:fs';
 import { pipeline } from 'node:stream/promises';
 import { decompress, detectCompression, detectionBytes } from '../archive/compression.ts';
 import { parseDockerfile } from '../dockerfile/parse.ts';
-import { BuildError } from '../errors.ts';
+import { BuildError, type SourceRange } from '../errors.ts';
 import { type ContainerConfig, encodeConfig } from '../image/config.ts';
 import { type DiffId, type Digest, digestFromHash } from '../image/digest.ts';
 import { encodeManifest } from '../image/manifest.ts';
@@ -84,23 +84,27 @@ export function applyChanges(changes: readonly string[]): ContainerConfig {
   if (errors.length > 0) {
     throw new BuildError('dockerfile', 'a --change cannot be understood', { diagnostics: errors });
   }
+  const [, another] = dockerfile.stages;
+  if (another) throw notAllowed('FROM', another.from.range);
   let state: StageState = { scope: emptyScope, config: {}, hasCmd: false };
   const context: StageContext = {
     args: { globals: { values: new Map(), declared: [] }, buildArgs: new Map(), escape: '\\' },
     sources: { options: planOptions(hostPlatform()), names: new Map(), stageCount: 1 },
   };
   for (const line of dockerfile.stages.flatMap(stage => stage.instructions)) {
-    if (!allowed.includes(line.kind)) {
-      throw new BuildError('dockerfile', `${line.kind.toUpperCase()} is not a valid change`, {
-        range: line.range,
-        hint: `changes are ${allowed.join(', ').toUpperCase()}`,
-      });
-    }
+    if (!allowed.includes(line.kind)) throw notAllowed(line.kind.toUpperCase(), line.range);
     state = applySetting(line as SettingInstruction, state, context).state;
   }
   // BuildKit marks a CMD so, docker import does not.
   const { ArgsEscaped: _, ...config } = state.config;
   return config;
+}
+
+function notAllowed(keyword: string, range: SourceRange): BuildError {
+  return new BuildError('dockerfile', `${keyword} is not a valid change`, {
+    range,
+    hint: `changes are ${allowed.join(', ').toUpperCase()}`,
+  });
 }
 
 /** The tar in the store, unpacked; its headers have been read, so that a layer which cannot be used is no layer. */

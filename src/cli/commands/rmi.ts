@@ -4,6 +4,7 @@ import { BuildError } from '../../errors.ts';
 import type { Session } from '../session.ts';
 
 interface RemoveFlags {
+  readonly prune: boolean;
   readonly force?: boolean;
 }
 
@@ -13,6 +14,7 @@ export function defineRemove(parent: Command, session: Session, name = 'rmi'): v
     .description('remove images')
     .argument('<image...>', 'a name: it is taken away, and the image with the last one; an id: the image')
     .option('-f, --force', 'an id: remove the image with all its names; no error for what is not there')
+    .option('--no-prune', 'leave the layers on disk until the next rmi or prune')
     .action((names: string[], flags: RemoveFlags, self: Command) => remove(names, flags, session, self));
   if (name === 'rm') command.alias('remove');
 }
@@ -43,5 +45,5 @@ async function remove(
       session.err(renderError(error, session.debug));
     }
   }
-  if (removed > 0) await freeSpace(store);
+  if (removed > 0 && flags.prune) await freeSpace(store);
 }

@@ -52,7 +52,7 @@ export async function build(request: BuildRequest, given: Tools): Promise<BuildR
   const named = namedContextsOf(request);
   await using directories = await openNamedContexts(named, request, tools);
   const plan = { dockerfile, named, context, request, tools, lookups: new Map() };
-  const plans = await Promise.all(platformsOf(request).map(platform => planFor(platform, plan)));
+  const plans = await allOf(platformsOf(request).map(platform => planFor(platform, plan)));
   const graph = joinGraphs(plans);
   for (const diagnostic of withoutRepetition(plans.flatMap(plan => plan.findings)))
     tools.emit({ kind: 'warning', diagnostic, atMs: tools.now() });
@@ -65,7 +65,7 @@ export async function build(request: BuildRequest, given: Tools): Promise<BuildR
   const results = await execute(graph, contexts, bases, request, tools);
   const epoch = request.sourceDateEpoch ?? plans[0]?.outline.sourceDateEpoch;
   const dated = epoch === undefined ? request : { ...request, sourceDateEpoch: epoch };
-  const images = await Promise.all(
+  const images = await allOf(
     graph.targets.map(index => {
       const result = results.get(index);
       if (!result) throw new BuildError('internal', 'the target stage has no result');
@@ -80,6 +80,12 @@ export async function build(request: BuildRequest, given: Tools): Promise<BuildR
     cachedSteps: all.reduce((sum, stage) => sum + stage.cachedSteps, 0),
     totalSteps: all.reduce((sum, stage) => sum + stage.totalSteps, 0),
   };
+}
+
+/** Everything is seen to its end, also after a failure: nothing may go on behind the caller's back. */
+async function allOf<T>(work: readonly Promise<T>[]): Promise<T[]> {
+  await Promise.allSettled(work);
+  return Promise.all(work);
 }
 
 function platformsOf({ platforms = [], platform }: BuildRequest): readonly (Platform | undefined)[] {

@@ -2,6 +2,7 @@
 import type { OutputSpec } from '../export/output-spec.ts';
 import type { Platform } from '../image/platform.ts';
 import type { Reference } from '../image/reference.ts';
+import type { SandboxRequest } from '../sandbox/sandbox.ts';
 
 export type PullPolicy = 'missing' | 'always' | 'never';
 
@@ -44,6 +45,8 @@ export interface BuildRequest {
   readonly network: 'default' | 'host' | 'none';
   /** `--add-host` as [name, ip]. */
   readonly extraHosts: readonly (readonly [string, string])[];
+  /** What RUN gets besides: `--shm-size`, `--ulimit`, `--dns`. Default: as {@link SandboxRequest} says. */
+  readonly run?: Pick<SandboxRequest, 'shmSize' | 'limits' | 'dns'>;
   /** Values of `--secret`, by id. */
   readonly secrets: ReadonlyMap<string, Buffer>;
   /** `--ssh`: agent socket by id. */

@@ -9,7 +9,7 @@ import { cwdFd, tryMknodAt } from '../host/fs-calls.ts';
 import { effectiveCapabilities, readOr } from '../host/probe.ts';
 import { throwIfInterrupted } from '../host/process.ts';
 import { capabilityNames, defaultDevices, deviceLinks } from './defaults.ts';
-import { boundingSteps, commandSteps, type Isolation, limit } from './launcher/isolate.ts';
+import { boundingSteps, commandSteps, type Isolation, limitSteps } from './launcher/isolate.ts';
 import { call, type LauncherStep, named } from './launcher/launcher.ts';
 import { dieWithParent, launch, reportFd, tied } from './launcher/supervise.ts';
 import { type Fill, fillOf, type Lent, type Loan, lend } from './lend.ts';
@@ -22,7 +22,6 @@ import { makeStubs } from './stubs.ts';
 
 const CAP_SYS_CHROOT = 18;
 const CAP_MKNOD = 27;
-const RLIMIT_NOFILE = 7;
 const F_SETFD = 2;
 const FD_CLOEXEC = 1;
 const S_IFCHR = 0o020000;
@@ -60,6 +59,12 @@ async function runStep(request: SandboxRequest): Promise<SandboxResult> {
 function refuse(request: SandboxRequest): void {
   if (((effectiveCapabilities() >> BigInt(CAP_SYS_CHROOT)) & 1n) === 0n) {
     throw new BuildError('sandbox', 'chroot needs root with CAP_SYS_CHROOT');
+  }
+  if (request.shmSize !== undefined) {
+    throw new BuildError(
+      'sandbox',
+      '--shm-size cannot be kept with --isolation=chroot: nothing can be mounted',
+    );
   }
   if (request.network !== 'none') return;
   throw new BuildError('sandbox', 'the network cannot be taken away from a step with --isolation=chroot', {
@@ -143,10 +148,7 @@ function chrootSteps(request: SandboxRequest, mark: StrayMark): readonly Launche
         dieWithParent,
         call('fcntl', reportFd, F_SETFD, FD_CLOEXEC),
         call('umask', 0o022),
-        named(
-          'set the limit of open files',
-          call('prlimit64', 0, RLIMIT_NOFILE, limit(machine.openFiles), 0),
-        ),
+        ...limitSteps(request, machine.openFiles),
         ...markSteps(mark),
         named('change the root', call('chroot', request.rootfs)),
         call('chdir', '/'),

@@ -1,6 +1,6 @@
 // The files that slipway generates for a step: /etc/hosts and /etc/resolv.conf, as BuildKit makes them.
 import { readFileSync } from 'node:fs';
-import type { SandboxRequest } from './sandbox.ts';
+import type { ResolverSettings, SandboxRequest } from './sandbox.ts';
 
 /** The text of /etc/hosts. */
 export function hostsFile(request: Pick<SandboxRequest, 'hostname' | 'extraHosts'>): string {
@@ -17,12 +17,35 @@ export function hostsFile(request: Pick<SandboxRequest, 'hostname' | 'extraHosts
  * own network only, so it is left out for any other.
  * @param text the machine's file
  */
-export function resolvConf(text: string, network: SandboxRequest['network']): string {
-  if (network === 'host') return text;
-  return text
-    .split('\n')
-    .filter(line => !/^\s*nameserver\s+(127\.|::1(\s|$)|localhost(\s|$))/i.test(line))
-    .join('\n');
+export function resolvConf(
+  text: string,
+  network: SandboxRequest['network'],
+  dns: ResolverSettings = { servers: [], searches: [], options: [] },
+): string {
+  const kept = ownLines(text, network);
+  const replace = (keyword: string, lines: readonly string[]) =>
+    lines.length === 0 ? kept.filter(line => keywordOf(line) === keyword) : lines;
+  const { servers, searches, options } = dns;
+  if (servers.length + searches.length + options.length === 0) return kept.join('\n');
+  const lines = [
+    ...replace(
+      'nameserver',
+      servers.map(server => `nameserver ${server}`),
+    ),
+    ...replace('search', searches.length === 0 ? [] : [`search ${searches.join(' ')}`]),
+    ...replace('options', options.length === 0 ? [] : [`options ${options.join(' ')}`]),
+  ];
+  return `${lines.join('\n')}\n`;
+}
+
+function keywordOf(line: string): string {
+  return line.trim().split(/\s+/)[0] ?? '';
+}
+
+function ownLines(text: string, network: SandboxRequest['network']): readonly string[] {
+  const lines = text.split('\n');
+  if (network === 'host') return lines;
+  return lines.filter(line => !/^\s*nameserver\s+(127\.|::1(\s|$)|localhost(\s|$))/i.test(line));
 }
 
 /** The machine's own file; empty when there is none. */

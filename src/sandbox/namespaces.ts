@@ -97,7 +97,7 @@ function mountInside(request: SandboxRequest, prepared: Prepared, place: string)
   const root = openRoot(place);
   try {
     at(root, 'dev', dev => mountTmpfs(dev, { nosuid: true, nodev: true, mode: 0o755, size: 64 << 20 }));
-    at(root, 'dev', fillDev);
+    at(root, 'dev', dev => fillDev(dev, request.shmSize ?? shmSize));
     for (const mount of prepared.mounts) mountOne(root, mount);
   } finally {
     closeSync(root);
@@ -114,7 +114,7 @@ function at(root: number, path: string, use: (fd: number) => void): void {
   }
 }
 
-function fillDev(dev: number): void {
+function fillDev(dev: number, shm: number): void {
   const inside = (name: string) => `/proc/self/fd/${dev}/${name}`;
   for (const [name, major, minor] of defaultDevices) {
     if (!isDevice(`/dev/${name}`, major, minor)) continue;
@@ -129,7 +129,7 @@ function fillDev(dev: number): void {
     { nosuid: true, noexec: true },
     `newinstance,ptmxmode=0666,mode=0620${mappedIds('gid') > TTY_GROUP ? `,gid=${TTY_GROUP}` : ''}`,
   );
-  mountTmpfs(inside('shm'), { nosuid: true, nodev: true, noexec: true, size: shmSize });
+  mountTmpfs(inside('shm'), { nosuid: true, nodev: true, noexec: true, size: shm });
 }
 
 function isDevice(path: string, major: number, minor: number): boolean {

@@ -84,7 +84,7 @@ export function prepareRun(request: SandboxRequest): Prepared {
 /** Writes the files that every step gets into `dir`. */
 export function generatedMounts(request: SandboxRequest, dir: string): readonly SandboxMount[] {
   const files = {
-    '/etc/resolv.conf': resolvConf(hostResolvConf(), request.network),
+    '/etc/resolv.conf': resolvConf(hostResolvConf(), request.network, request.dns),
     '/etc/hosts': hostsFile(request),
   };
   return Object.entries(files).map(([target, text]) => {

@@ -8,7 +8,7 @@ import { BuildError } from '../errors.ts';
 import { throwIfInterrupted } from '../host/process.ts';
 import { commandError } from './commands.ts';
 import { defaultDevices, deviceLinks } from './defaults.ts';
-import { limit } from './launcher/isolate.ts';
+import { limitSteps } from './launcher/isolate.ts';
 import { call, type LauncherStep, named } from './launcher/launcher.ts';
 import { launch, reportFd, tied } from './launcher/supervise.ts';
 import { copy } from './lend.ts';
@@ -27,7 +27,6 @@ import type { Sandbox, SandboxMount, SandboxRequest, SandboxResult } from './san
 import { killStrays, makeStrayMark, markSteps, type StrayMark, watchStrays } from './strays.ts';
 import { makeStubs } from './stubs.ts';
 
-const RLIMIT_NOFILE = 7;
 const F_SETFD = 2;
 const FD_CLOEXEC = 1;
 
@@ -53,6 +52,12 @@ async function runStep(request: SandboxRequest, options: ProotOptions): Promise<
     throw new BuildError('sandbox', 'the network cannot be taken away from a step with --isolation=proot', {
       hint: 'let ordinary users have user namespaces (slipway info says how), or run as root',
     });
+  }
+  if (request.shmSize !== undefined) {
+    throw new BuildError(
+      'sandbox',
+      '--shm-size cannot be kept with --isolation=proot: nothing can be mounted',
+    );
   }
   checkSizes(request);
   const dir = mkdtempSync(join(tmpdir(), 'slipway-run-'));
@@ -121,12 +126,11 @@ function prootSteps(
     ...['/proc', ...(process.geteuid?.() === 0 ? [] : ['/sys']), ...binds].flatMap(bind => ['-b', bind]),
     ...request.argv,
   ];
-  const openFiles = limit(mostOpenFiles());
   return [
     ...tied(process.pid),
     call('fcntl', reportFd, F_SETFD, FD_CLOEXEC),
     call('umask', 0o022),
-    named('set the limit of open files', call('prlimit64', 0, RLIMIT_NOFILE, openFiles, 0)),
+    ...limitSteps(request, mostOpenFiles()),
     ...markSteps(mark),
     named(program, call('execve', program, argv, request.env)),
   ];

@@ -1,5 +1,6 @@
-// What it takes to run one process on a root file system. Rungs: oci-runtime.ts (runc, crun), namespaces.ts.
-// Which one works is found by really trying it (probe.ts).
+// What it takes to run one process on a root file system. Rungs: oci-runtime.ts (runc, crun), namespaces.ts,
+// chroot.ts, proot.ts. Which one works is found by really trying it (probe.ts).
+import type { StepLimit } from './limits.ts';
 
 /** A directory or file of the host made visible inside. Targets are absolute; the sandbox resolves them within the rootfs. */
 export interface SandboxMount {
@@ -12,6 +13,12 @@ export interface SandboxMount {
   readonly size?: number;
   /** Whether `source` is a directory or a file (bind). */
   readonly isFile?: boolean;
+}
+
+export interface ResolverSettings {
+  readonly servers: readonly string[];
+  readonly searches: readonly string[];
+  readonly options: readonly string[];
 }
 
 export interface SandboxRequest {
@@ -32,6 +39,12 @@ export interface SandboxRequest {
   readonly mounts: readonly SandboxMount[];
   /** Extra lines for /etc/hosts: `[ip, name]`. */
   readonly extraHosts: readonly (readonly [string, string])[];
+  /** Limits besides the default ones. */
+  readonly limits?: readonly StepLimit[];
+  /** Bytes of /dev/shm; default 64 MiB. */
+  readonly shmSize?: number;
+  /** What resolv.conf says instead of the machine's; an empty list leaves the machine's. */
+  readonly dns?: ResolverSettings;
   readonly signal: AbortSignal;
   onOutput(stream: 'stdout' | 'stderr', chunk: Buffer): void;
   /** A rung that cannot mount moves what is in the way aside, and back afterwards: told of each such path. */

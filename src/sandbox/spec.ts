@@ -1,6 +1,7 @@
 // A request as a runtime configuration (github.com/opencontainers/runtime-spec/blob/main/config.md). Pure.
 // Nothing of the image decides about it: annotations, hooks and the like are a fixed list here (it is empty).
 import { grantedCapabilities, maskedPaths, readonlyPaths, shmSize } from './defaults.ts';
+import { runtimeLimit, stepLimits } from './limits.ts';
 import type { SandboxRequest } from './sandbox.ts';
 
 /** A mount in terms of the runtime. */
@@ -47,12 +48,12 @@ export function runtimeSpec(request: SandboxRequest, input: SpecInput): object {
       env: request.env,
       cwd: request.cwd,
       capabilities: { bounding: capabilities, effective, permitted: effective, inheritable: [], ambient: [] },
-      rlimits: [{ type: 'RLIMIT_NOFILE', soft: input.openFiles, hard: input.openFiles }],
+      rlimits: stepLimits(request, input.openFiles).map(runtimeLimit),
       noNewPrivileges: false,
     },
     root: { path: request.rootfs, readonly: false },
     hostname: request.hostname,
-    mounts: [...kernelMounts(insecure), ...input.mounts],
+    mounts: [...kernelMounts(insecure, request.shmSize ?? shmSize), ...input.mounts],
     annotations: {},
     linux: {
       ...(input.cgroupsPath === undefined ? {} : { cgroupsPath: input.cgroupsPath }),
@@ -72,7 +73,7 @@ function namespaces(request: SandboxRequest, input: SpecInput): readonly { reado
   return types.map(type => ({ type }));
 }
 
-function kernelMounts(insecure: boolean): readonly SpecMount[] {
+function kernelMounts(insecure: boolean, shm: number): readonly SpecMount[] {
   const guarded = ['nosuid', 'noexec', 'nodev'];
   const dev = ['nosuid', 'strictatime', 'mode=755', 'size=65536k'];
   const pts = ['nosuid', 'noexec', 'newinstance', 'ptmxmode=0666', 'mode=0620', 'gid=5'];
@@ -85,7 +86,7 @@ function kernelMounts(insecure: boolean): readonly SpecMount[] {
       destination: '/dev/shm',
       type: 'tmpfs',
       source: 'shm',
-      options: [...guarded, 'mode=1777', `size=${shmSize}`],
+      options: [...guarded, 'mode=1777', `size=${shm}`],
     },
     { destination: '/dev/mqueue', type: 'mqueue', source: 'mqueue', options: guarded },
     { destination: '/sys', type: 'sysfs', source: 'sysfs', options: [...guarded, access] },

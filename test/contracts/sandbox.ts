@@ -102,6 +102,7 @@ export function sandboxContract(sandbox: Sandbox, exceptions: readonly string[] 
     running(within);
     identity(within);
     surroundings(within);
+    limits(within);
     mounting(within);
     leavingNothing(within);
     hostileImages(within);
@@ -338,6 +339,27 @@ function surroundings(within: Within): void {
   within('starts in the working directory, and makes it when it is missing', async b => {
     assert.deepEqual(await b.words('pwd', { cwd: '/a/b' }), ['/a/b']);
     assert.ok(existsSync(join(b.rootfs, 'a/b')));
+  });
+}
+
+function limits(within: Within): void {
+  within('sets the limits asked for, and the number of open files to what was asked', async b => {
+    const asked = [
+      { name: 'nofile', soft: 100, hard: 200 },
+      { name: 'core', soft: 0, hard: 0 },
+    ] as const;
+    const words = await b.words('ulimit -n; ulimit -H -n; ulimit -c', { limits: asked });
+    assert.deepEqual(words, ['100', '200', '0']);
+  });
+
+  within('asks the name servers it was told to', async b => {
+    const dns = { servers: ['192.0.2.1'], searches: ['example.test'], options: ['ndots:2'] };
+    const { stdout } = await b.run('cat /etc/resolv.conf', { dns });
+    assert.equal(stdout, 'nameserver 192.0.2.1\nsearch example.test\noptions ndots:2\n');
+  });
+
+  within('makes shared memory as large as asked', async b => {
+    assert.match((await b.run('df -k /dev/shm', { shmSize: 1 << 20 })).stdout, / 1024 /);
   });
 }
 

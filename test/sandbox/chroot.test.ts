@@ -22,6 +22,7 @@ sandboxContract(chrootSandbox(), [
   'does not filter what was allowed to be insecure',
   'shows a directory read-only, and one that can be written',
   'gives memory with a limit',
+  'makes shared memory as large as asked',
   'finds a target behind a symlink within the root',
   'does not delete through a link that the step put in place of a mount point',
 ]);

@@ -24,6 +24,7 @@ sandboxContract(sandbox, [
   'does not let anything be mounted',
   'shows a directory read-only, and one that can be written',
   'gives memory with a limit',
+  'makes shared memory as large as asked',
   'finds a target behind a symlink within the root',
 ]);
 

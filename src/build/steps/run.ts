@@ -80,6 +80,7 @@ async function execute(step: RunStep, scope: StepScope): Promise<LayerId | null>
       mounts: mounts.mounts,
       extraHosts: scope.request.extraHosts.map(([name, ip]) => [ip, name] as const),
       signal,
+      ...scope.request.run,
       onMovedAndBack: path => snapshot.movedAndBack?.(path),
       onOutput: (stream, chunk) => show(stream, mounts.mask(stream, chunk)),
     });

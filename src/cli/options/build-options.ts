@@ -2,8 +2,9 @@
 import { type Command, Option } from 'commander';
 import { progressModes } from '../progress/progress.ts';
 import { addRegistryOptions, type RegistryFlags } from './registry-options.ts';
+import { addRunOptions, type RunFlags } from './run-options.ts';
 
-export interface BuildFlags extends RegistryFlags {
+export interface BuildFlags extends RegistryFlags, RunFlags {
   readonly tag: readonly string[];
   readonly file?: string;
   readonly buildArg: readonly string[];
@@ -48,7 +49,7 @@ function repeated(flags: string, description: string): Option {
 }
 
 export function addBuildOptions(command: Command): Command {
-  return addRegistryOptions(addOwnOptions(command));
+  return addRegistryOptions(addRunOptions(addOwnOptions(command)));
 }
 
 function addOwnOptions(command: Command): Command {
@@ -98,7 +99,9 @@ function addOwnOptions(command: Command): Command {
         .choices(['default', 'host', 'none'])
         .default('default'),
     )
-    .addOption(repeated('--add-host <name:ip>', 'line for /etc/hosts during RUN'))
+    .addOption(
+      repeated('--add-host <name:ip>', 'line for /etc/hosts during RUN; host-gateway is this machine'),
+    )
     .addOption(
       repeated('--secret <spec>', 'secret for RUN --mount=type=secret: id=name[,src=path|,env=NAME]'),
     )
@@ -136,6 +139,10 @@ export const buildDefaults: BuildFlags = {
   annotation: [],
   network: 'default',
   addHost: [],
+  ulimit: [],
+  dns: [],
+  dnsSearch: [],
+  dnsOption: [],
   secret: [],
   ssh: [],
   allow: [],

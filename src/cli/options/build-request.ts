@@ -8,6 +8,7 @@ import { formatPlatform, hostPlatform, parsePlatform } from '../../image/platfor
 import { parseReference, type Reference, withDefaultTag } from '../../image/reference.ts';
 import { parseAge } from './age.ts';
 import type { BuildFlags } from './build-options.ts';
+import { runSettings } from './run-options.ts';
 
 type Env = Readonly<Record<string, string | undefined>>;
 
@@ -45,6 +46,7 @@ export function makeBuildRequest(context: string, flags: BuildFlags, env: Env, c
     pull: pullPolicy(flags.pull),
     network: flags.network as BuildRequest['network'],
     extraHosts: flags.addHost.map(parseHost),
+    run: runSettings(flags),
     secrets: new Map(flags.secret.map(spec => parseSecret(spec, env, cwd))),
     sshSockets: new Map(flags.ssh.map(spec => parseSsh(spec, env))),
     allow: new Set(flags.allow.map(checkEntitlement)),
@@ -152,7 +154,9 @@ function pullPolicy(value: boolean | string | undefined): PullPolicy {
 function parseHost(text: string): readonly [string, string] {
   const at = text.search(/[:=]/);
   const name = at < 0 ? '' : text.slice(0, at);
-  const ip = text.slice(at + 1).replace(/^\[(.*)\]$/, '$1');
+  const address = text.slice(at + 1).replace(/^\[(.*)\]$/, '$1');
+  // RUN shares the network of this machine.
+  const ip = address === 'host-gateway' ? '127.0.0.1' : address;
   if (!/^[A-Za-z0-9._-]+$/.test(name) || !/^[0-9A-Fa-f.:]+$/.test(ip)) {
     throw usage(`--add-host ${printable(text)} is not name:ip`);
   }

@@ -1,6 +1,7 @@
 // What process 1 of the built-in sandbox does before the step's command: root file system, /proc and /sys, host name,
 // loopback, limits, capabilities, identity. A list of system calls; pure.
 import { capabilityBits, grantedCapabilities, maskedPaths, readonlyPaths } from '../defaults.ts';
+import { limitArguments, stepLimits } from '../limits.ts';
 import type { SandboxRequest } from '../sandbox.ts';
 import { attempt, type CallArgument, call, type LauncherStep, named } from './launcher.ts';
 import { reportFd } from './supervise.ts';
@@ -22,7 +23,6 @@ const AF_INET = 2;
 const SOCK_DGRAM = 2;
 const SIOCSIFFLAGS = 0x8914;
 const IFF_UP_RUNNING = 0x41;
-const RLIMIT_NOFILE = 7;
 const F_SETFD = 2;
 const FD_CLOEXEC = 1;
 const KEYCTL_JOIN_SESSION_KEYRING = 1;
@@ -68,7 +68,7 @@ export function isolationSteps(request: SandboxRequest, machine: Isolation): rea
     ...pivotSteps(request.rootfs),
     call('fcntl', reportFd, F_SETFD, FD_CLOEXEC),
     call('umask', 0o022),
-    named('set the limit of open files', call('prlimit64', 0, RLIMIT_NOFILE, limit(machine.openFiles), 0)),
+    ...limitSteps(request, machine.openFiles),
     ...boundingSteps(request, machine),
     // Keeps what runs inside from looking at process 1 through /proc.
     call('prctl', PR.setDumpable, 0),
@@ -159,6 +159,16 @@ function pivotSteps(rootfs: string): readonly LauncherStep[] {
     named('leave the old root', call('umount2', '.', MNT_DETACH)),
     call('chdir', '/'),
   ];
+}
+
+/** Sets the limits of a step. */
+export function limitSteps(
+  request: Pick<SandboxRequest, 'limits'>,
+  openFiles: number,
+): readonly LauncherStep[] {
+  return stepLimits(request, openFiles).map(each =>
+    named(`set the limit ${each.name}`, call('prlimit64', 0, ...limitArguments(each), 0)),
+  );
 }
 
 /** `struct rlimit64` with both limits the same. */

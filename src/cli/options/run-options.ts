@@ -1,0 +1,71 @@
+// Flags of `slipway build` about what RUN gets: memory, limits, names of hosts.
+import { type Command, Option } from 'commander';
+import type { BuildRequest } from '../../build/request.ts';
+import { BuildError, printable } from '../../errors.ts';
+import { type LimitName, limitNames, type StepLimit } from '../../sandbox/limits.ts';
+import { repeated } from './repeated.ts';
+
+export interface RunFlags {
+  readonly shmSize?: string;
+  readonly ulimit: readonly string[];
+  readonly dns: readonly string[];
+  readonly dnsSearch: readonly string[];
+  readonly dnsOption: readonly string[];
+}
+
+export function addRunOptions(command: Command): Command {
+  return command
+    .addOption(new Option('--shm-size <bytes>', 'size of /dev/shm during RUN: 64m, 1g (default: 64m)'))
+    .addOption(repeated('--ulimit <name=soft[:hard]>', 'limit of a resource during RUN; -1 is unlimited'))
+    .addOption(repeated('--dns <ip>', 'name server for RUN instead of those of this machine'))
+    .addOption(repeated('--dns-search <domain>', 'search domain for RUN instead of those of this machine'))
+    .addOption(repeated('--dns-option <option>', 'resolver option for RUN instead of those of this machine'));
+}
+
+/** @throws BuildError `usage` */
+export function runSettings(flags: RunFlags): NonNullable<BuildRequest['run']> {
+  const shm = flags.shmSize === undefined ? {} : { shmSize: parseSize(flags.shmSize) };
+  for (const server of flags.dns) {
+    if (!/^[0-9A-Fa-f.:]+$/.test(server)) throw usage(`--dns ${printable(server)} is not an IP address`);
+  }
+  for (const word of [...flags.dnsSearch, ...flags.dnsOption]) {
+    if (!/^[\w.:-]+$/.test(word)) throw usage(`${printable(word)} cannot stand in resolv.conf`);
+  }
+  return {
+    ...shm,
+    limits: flags.ulimit.map(parseLimit),
+    dns: { servers: flags.dns, searches: flags.dnsSearch, options: flags.dnsOption },
+  };
+}
+
+const units = { '': 1, b: 1, k: 2 ** 10, m: 2 ** 20, g: 2 ** 30 } as const;
+
+function parseSize(text: string): number {
+  const [, digits, unit = ''] = /^(\d{1,12})([bkmg]?)b?$/i.exec(text) ?? [];
+  const bytes = Number(digits) * units[unit.toLowerCase() as keyof typeof units];
+  if (digits === undefined || bytes === 0)
+    throw usage(`--shm-size ${printable(text)} is not a size`, 'write 64m or 1g');
+  return bytes;
+}
+
+function parseLimit(text: string): StepLimit {
+  const [, name, soft, hard] = /^([a-z]+)=(-1|\d{1,15})(?::(-1|\d{1,15}))?$/.exec(text) ?? [];
+  if (name === undefined || soft === undefined) {
+    throw usage(`--ulimit ${printable(text)} is not name=soft[:hard]`, 'write --ulimit nofile=1024:2048');
+  }
+  if (!isLimitName(name)) throw usage(`--ulimit: unknown limit "${name}"`, `known: ${limitNames.join(', ')}`);
+  const value = (digits: string) => (digits === '-1' ? undefined : Number(digits));
+  const limit = { name, soft: value(soft), hard: value(hard ?? soft) };
+  if ((limit.soft ?? Number.POSITIVE_INFINITY) > (limit.hard ?? Number.POSITIVE_INFINITY)) {
+    throw usage(`--ulimit ${printable(text)}: the soft limit is above the hard one`);
+  }
+  return limit;
+}
+
+function isLimitName(name: string): name is LimitName {
+  return (limitNames as readonly string[]).includes(name);
+}
+
+function usage(message: string, hint?: string): BuildError {
+  return new BuildError('usage', message, hint === undefined ? {} : { hint });
+}

@@ -1,0 +1,53 @@
+// Limits of a step's resources (getrlimit(2)), by the names that ulimit and Docker use.
+
+/** Numbers as in asm-generic/resource.h, the same on x64 and arm64. */
+const numbers = {
+  core: 4,
+  cpu: 0,
+  data: 2,
+  fsize: 1,
+  locks: 10,
+  memlock: 8,
+  nice: 13,
+  nofile: 7,
+  nproc: 6,
+  rss: 5,
+  rtprio: 14,
+  rttime: 15,
+  stack: 3,
+} as const;
+
+export type LimitName = keyof typeof numbers;
+
+export const limitNames = Object.keys(numbers) as readonly LimitName[];
+
+/** A limit of a step; undefined is unlimited. */
+export interface StepLimit {
+  readonly name: LimitName;
+  readonly soft: number | undefined;
+  readonly hard: number | undefined;
+}
+
+const UNLIMITED = 0xffff_ffff_ffff_ffffn;
+
+/** The limits of a step: those asked for, and the number of open files where it was not. */
+export function stepLimits(
+  request: { readonly limits?: readonly StepLimit[] },
+  openFiles: number,
+): readonly StepLimit[] {
+  const asked = request.limits ?? [];
+  if (asked.some(each => each.name === 'nofile')) return asked;
+  return [{ name: 'nofile', soft: openFiles, hard: openFiles }, ...asked];
+}
+
+/** The number of a limit, and `struct rlimit64`, for prlimit(2). */
+export function limitArguments({ name, soft, hard }: StepLimit): readonly [number, Buffer] {
+  const word = (value: number | undefined) => (value === undefined ? UNLIMITED : BigInt(value));
+  return [numbers[name], Buffer.from(new BigUint64Array([word(soft), word(hard)]).buffer)];
+}
+
+/** As a runtime configuration has it. */
+export function runtimeLimit({ name, soft, hard }: StepLimit): object {
+  const value = (limit: number | undefined) => (limit === undefined ? -1 : limit);
+  return { type: `RLIMIT_${name.toUpperCase()}`, soft: value(soft), hard: value(hard) };
+}

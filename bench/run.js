@@ -9,6 +9,7 @@ import { mkdirSync, mkdtempSync, rmSync, utimesSync, writeFileSync } from 'node:
 import { cpus, tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
+import { measureBounds } from './bounds.js';
 
 const root = dirname(dirname(fileURLToPath(import.meta.url)));
 const words = process.argv.slice(2).filter(arg => !arg.startsWith('--'));
@@ -178,10 +179,15 @@ scenario('60 steps, unchanged', warm(steps, 'bench-steps'), builder =>
 );
 scenario('pull, unpack and run a big base', cold, builder => builder.build(unpack, 'bench-big', []));
 
+const isWanted = words.length === 0 || words.some(word => 'bounds'.includes(word));
+const bounds = isWanted
+  ? await measureBounds(home, [process.execPath, join(root, 'bin/slipway.js'), '--root', store], store, runs)
+  : [];
+
 const json = option('json');
 if (json)
   writeFileSync(
     json,
-    `${JSON.stringify({ cores: cpus().length, node: process.version, runs, results }, null, 2)}\n`,
+    `${JSON.stringify({ cores: cpus().length, node: process.version, runs, results, bounds }, null, 2)}\n`,
   );
 rmSync(home, { recursive: true, force: true });

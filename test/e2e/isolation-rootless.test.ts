@@ -87,3 +87,24 @@ test('where nothing can run a command, builds without RUN work, and RUN says wha
   assert.match(ended.stderr, /nothing on this machine can run a command with --isolation=namespace/);
   assert.match(ended.stderr, /for namespace: /);
 });
+
+const withPackage = `FROM debian
+RUN mkdir -p /p/DEBIAN /p/var/lib/svc && chmod 755 /p /p/DEBIAN \\
+ && printf 'Package: svc\\nVersion: 1\\nArchitecture: all\\nMaintainer: x <x@example.test>\\nDescription: x\\n' > /p/DEBIAN/control \\
+ && printf '#!/bin/sh\\nset -e\\nuseradd --system --uid 777 --home /var/lib/svc svc\\nchown svc:svc /var/lib/svc\\n' > /p/DEBIAN/postinst \\
+ && chmod 755 /p/DEBIAN/postinst && dpkg-deb --build /p /svc.deb
+RUN apt-get install -y /svc.deb
+`;
+
+for (const who of ['subordinate ids', 'container'] as const) {
+  test(`apt-get installs a package whose script makes a service user, for somebody with ${who}`, async () => {
+    using user = somebody(who);
+    using _ = cleaning(user);
+    const tar = join(user.home, 'x.tar');
+    const ended = await slipway(user, ['build', '-o', `type=tar,dest=${tar}`, context(user, withPackage)]);
+    assert.equal(ended.status, 0, ended.stderr);
+    const list = await run(['tar', '-tvf', tar, '--numeric-owner', 'var/lib/svc/', 'etc/shadow']);
+    assert.match(list.stdout, /777\/777 .* var\/lib\/svc\//);
+    assert.match(list.stdout, /0\/42 .* etc\/shadow/);
+  });
+}

@@ -153,6 +153,10 @@ export function copy(from: string, to: string): void {
   else if (stat.isDirectory()) {
     mkdirSync(to);
     for (const name of readdirSync(from)) copy(join(from, name), join(to, name));
+  } else if (stat.isSocket()) {
+    throw new BuildError('sandbox', 'an SSH agent cannot be lent to a step where nothing can be mounted', {
+      hint: 'run as root with CAP_SYS_ADMIN, or rootless (slipway info)',
+    });
   } else return;
   if (process.geteuid?.() === 0) lchownSync(to, Number(stat.uid), Number(stat.gid));
   if (!stat.isSymbolicLink()) chmodSync(to, Number(stat.mode & 0o7777n));

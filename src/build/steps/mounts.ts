@@ -5,6 +5,7 @@ import { join } from 'node:path';
 import { cacheKey, type MountInputs } from '../../cache/key.ts';
 import { BuildError } from '../../errors.ts';
 import { canGiveOwners } from '../../host/ids.ts';
+import { openAgentProxy } from '../../host/ssh-agent.ts';
 import { type Digest, digestOf } from '../../image/digest.ts';
 import type { LayerId } from '../../layer/layers.ts';
 import type { CopyStep, MountSpec, Origin, RunStep } from '../../plan/steps.ts';
@@ -168,7 +169,8 @@ class Opener {
     if (mount.target !== undefined) this.#file(mount.target, value, mount.mode, mount.uid, mount.gid);
   }
 
-  #ssh(mount: Extract<MountSpec, { type: 'ssh' }>): void {
+  /** The step gets an agent that lists keys and signs, and nothing else. */
+  async #ssh(mount: Extract<MountSpec, { type: 'ssh' }>): Promise<void> {
     const socket = this.#scope.request.sshSockets.get(mount.id);
     if (socket === undefined || !existsSync(socket)) {
       if (!mount.required && socket === undefined) return;
@@ -176,7 +178,11 @@ class Opener {
         hint: `pass --ssh ${mount.id === 'default' ? 'default' : `${mount.id}=SOCKET`}`,
       });
     }
-    this.mounts.push({ kind: 'bind', source: socket, target: mount.target, readonly: false, isFile: true });
+    const { mode, uid, gid } = mount;
+    const proxy = await openAgentProxy({ agent: socket, mode, uid, gid });
+    this.#closers.push(proxy.close);
+    const source = proxy.path;
+    this.mounts.push({ kind: 'bind', source, target: mount.target, readonly: false, isFile: true });
     if (this.#sockets++ === 0) this.env.push(`SSH_AUTH_SOCK=${mount.target}`);
   }
 

@@ -54,7 +54,10 @@ async function run(session: Session): Promise<number> {
 }
 
 /** Commands that handle unpacked files, whose owners an ordinary user cannot give or take. */
-const handlesFiles: ReadonlySet<string> = new Set(['build', 'info', 'prune', 'rmi', 'cache']);
+const handlesFiles: ReadonlySet<string> = new Set([
+  ...['build', 'info', 'cache', 'du', 'image', 'prune', 'rmi', 'system'],
+  ...['load-into', 'push', 'save'],
+]);
 
 function needsRoot(command: Command, session: Session): boolean {
   if (process.geteuid?.() === 0 || rootlessOf(session.env) !== undefined) return false;

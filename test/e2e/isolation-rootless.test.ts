@@ -1,6 +1,15 @@
 // What an ordinary user, and one whom nothing here can help, is told and left with.
 import assert from 'node:assert/strict';
-import { chmodSync, copyFileSync, existsSync, mkdirSync, rmSync, statSync, writeFileSync } from 'node:fs';
+import {
+  chmodSync,
+  copyFileSync,
+  existsSync,
+  mkdirSync,
+  readdirSync,
+  rmSync,
+  statSync,
+  writeFileSync,
+} from 'node:fs';
 import { join } from 'node:path';
 import { after, before, test } from 'node:test';
 import { type Somebody, somebody } from '../support/as-user.ts';
@@ -54,6 +63,24 @@ test('a user with subordinate ids runs steps as other users, and owns what is ou
   const list = await run(['tar', '-tvf', tar, '--numeric-owner', 'w/id']);
   assert.match(list.stdout, /65534\/65534/);
   assert.equal(statSync(tar).uid, statSync(user.home).uid);
+});
+
+test('a store with files of subordinate ids can be saved from and pruned', async () => {
+  using user = somebody('subordinate ids');
+  using _ = cleaning(user);
+  const dir = context(
+    user,
+    'FROM busybox\nRUN mkdir /d && echo x > /d/f && chmod 600 /d/f && chown -R 5:6 /d && chmod 700 /d\n',
+  );
+  const built = await slipway(user, ['build', '-t', 'private', dir]);
+  assert.equal(built.status, 0, built.stderr);
+  const saved = await slipway(user, ['save', '-o', join(user.home, 'saved.tar'), 'private']);
+  assert.equal(saved.status, 0, saved.stderr);
+  const removed = await slipway(user, ['rmi', 'private']);
+  assert.equal(removed.status, 0, removed.stderr);
+  const pruned = await slipway(user, ['prune', '--all', '--force']);
+  assert.equal(pruned.status, 0, pruned.stderr);
+  assert.deepEqual(readdirSync(join(user.home, 'store/trees')), []);
 });
 
 test('the Dockerfile can come from stdin, which the program that was started anew still reads', async () => {

@@ -51,8 +51,11 @@ async function runStep(request: SandboxRequest): Promise<SandboxResult> {
     throw explainStart(error, request);
   } finally {
     await killStrays(mark);
-    undo?.();
-    rmSync(dir, { recursive: true, force: true });
+    try {
+      undo?.();
+    } finally {
+      rmSync(dir, { recursive: true, force: true });
+    }
   }
 }
 

@@ -12,9 +12,10 @@ const enter = /[\r\n]/;
 /** @throws what `signal` was aborted with, on ctrl-C too; an Error when the terminal goes away */
 export async function ask(question: string, secret: boolean, terminal: Terminal): Promise<string> {
   const { input } = terminal;
-  terminal.write(question);
-  // Raw: the terminal neither echoes nor edits, so both are done here.
+  // Raw: the terminal neither echoes nor edits, so both are done here. Before the question is seen: whoever answers at
+  // once must not see the answer either.
   input.setRawMode(true);
+  terminal.write(question);
   input.setEncoding('utf8');
   input.resume();
   let line = '';

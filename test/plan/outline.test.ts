@@ -128,7 +128,13 @@ describe('a named context', () => {
 
   for (const name of ['alpine', 'alpine:latest', 'docker.io/library/alpine', 'library/alpine']) {
     it(`called ${name} stands for FROM alpine`, () => {
-      assert.deepEqual(originWith('FROM alpine', name, directory), { kind: 'context', name });
+      // Its files are copied into an empty stage.
+      const { origin, steps } = targetOf('FROM alpine', { namedContexts: new Map([[name, directory]]) });
+      assert.deepEqual(origin, { kind: 'scratch' });
+      assert.deepEqual(
+        steps.map(step => step.kind === 'copy' && [step.from, step.dest]),
+        [[{ kind: 'context', name }, '/']],
+      );
     });
   }
   it('of another tag or for another platform does not', () => {

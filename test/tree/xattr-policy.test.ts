@@ -9,7 +9,12 @@ test('an image keeps capabilities, ACLs and what users set', () => {
 });
 
 test('an image cannot plant what overlay, a security module or slipway itself says', () => {
-  for (const name of ['trusted.overlay.opaque', 'user.overlay.opaque', 'security.selinux', 'user.slipway.owner']) {
+  for (const name of [
+    'trusted.overlay.opaque',
+    'user.overlay.opaque',
+    'security.selinux',
+    'user.slipway.owner',
+  ]) {
     assert.ok(!isKeptXattr(name), name);
   }
 });

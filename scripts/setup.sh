@@ -7,13 +7,17 @@ needs=(
   docker-registry:docker-registry dockerd:docker.io runc:runc crun:crun skopeo:skopeo umoci:umoci
   newuidmap:uidmap proot:proot busybox:busybox-static git:git openssl:openssl htpasswd:apache2-utils
   mmdebstrap:mmdebstrap xz:xz-utils bzip2:bzip2 zstd:zstd strace:strace setpriv:util-linux
-  qemu-aarch64-static:qemu-user-static python3:python3-minimal objcopy:binutils setcap:libcap2-bin setfattr:attr curl:curl
+  qemu-aarch64-static:qemu-user-static python3:python3 objcopy:binutils setcap:libcap2-bin setfattr:attr curl:curl
 )
 
 missing=()
 for need in "${needs[@]}"; do
   command -v "${need%%:*}" >/dev/null || PATH=$PATH:/usr/sbin:/sbin command -v "${need%%:*}" >/dev/null || missing+=("${need##*:}")
 done
+# python3-minimal has the program without its library.
+command -v python3 >/dev/null && { python3 -c 'import tarfile, pty' 2>/dev/null || missing+=(python3); }
+# Newer releases have the client in a package of its own.
+command -v docker >/dev/null || { apt-cache show docker-cli >/dev/null 2>&1 && missing+=(docker-cli) || missing+=(docker.io); }
 [ -f /etc/ssl/certs/ca-certificates.crt ] || missing+=(ca-certificates)
 [ ${#missing[@]} -eq 0 ] && exit 0
 

@@ -16,8 +16,7 @@ for need in "${needs[@]}"; do
 done
 # python3-minimal has the program without its library.
 command -v python3 >/dev/null && { python3 -c 'import tarfile, pty' 2>/dev/null || missing+=(python3); }
-# Newer releases have the client in a package of its own.
-command -v docker >/dev/null || { apt-cache show docker-cli >/dev/null 2>&1 && missing+=(docker-cli) || missing+=(docker.io); }
+command -v docker >/dev/null || missing+=(docker.io)
 [ -f /etc/ssl/certs/ca-certificates.crt ] || missing+=(ca-certificates)
 [ ${#missing[@]} -eq 0 ] && exit 0
 
@@ -29,6 +28,8 @@ fi
 echo "installing ${missing[*]}"
 export DEBIAN_FRONTEND=noninteractive
 apt-get update -qq
+# Newer releases have docker's client in a package of its own.
+if ! command -v docker >/dev/null && apt-cache show docker-cli >/dev/null 2>&1; then missing+=(docker-cli); fi
 # Services of these packages are started by the tests themselves, on ports and sockets of their own.
 printf '#!/bin/sh\nexit 101\n' > /usr/sbin/policy-rc.d.slipway && chmod +x /usr/sbin/policy-rc.d.slipway
 [ -e /usr/sbin/policy-rc.d ] || { cp /usr/sbin/policy-rc.d.slipway /usr/sbin/policy-rc.d; remove_policy=1; }

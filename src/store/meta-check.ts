@@ -31,7 +31,9 @@ export function checkDatabase(path: string, isAlone: boolean): DatabaseState {
     const state = examine(fd);
     // Another process may have been writing a header just then.
     const found = state === 'damaged' ? examine(fd) : state;
-    return found === 'fine' && isAlone && !hasWholePages(path, fd) ? 'damaged' : found;
+    // A file that was filled up needs the look most: what was cut off may have been in use.
+    const isThere = found === 'fine' || found === 'mended';
+    return isThere && isAlone && !hasWholePages(path, fd) ? 'damaged' : found;
   } finally {
     closeSync(fd);
   }

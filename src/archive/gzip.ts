@@ -7,7 +7,21 @@ import { throughZlib, type WriteChunk, zlibChunkBytes } from './zlib-stream.ts';
 
 export type GzipEngine = 'zlib-sync' | 'node';
 
-type ZlibSync = typeof import('zlib-sync');
+/** What is used of zlib-sync, said here because the package may not be installed where this is compiled. */
+interface ZlibSync {
+  readonly Inflate: new (options: { chunkSize: number; windowBits: number }) => ZlibSyncInflate;
+  readonly Z_SYNC_FLUSH: number;
+  readonly Z_OK: number;
+  readonly Z_STREAM_END: number;
+  readonly Z_BUF_ERROR: number;
+}
+
+interface ZlibSyncInflate {
+  readonly result: Buffer | string | null;
+  readonly msg: string | null;
+  readonly err: number;
+  push(buffer: Buffer, flush: number): void;
+}
 
 /** Input given to the engine at once: deflate expands up to 1032 times, and zlib-sync gives all output in one piece. */
 const pieceBytes = 64 * 1024;
@@ -164,7 +178,7 @@ async function firstPiece(input: PieceReader): Promise<{ whole: Buffer; body: Bu
   }
 }
 
-function takeResult(inflate: InstanceType<ZlibSync['Inflate']>, library: ZlibSync): Buffer | undefined {
+function takeResult(inflate: ZlibSyncInflate, library: ZlibSync): Buffer | undefined {
   if (inflate.err < 0 && inflate.err !== library.Z_BUF_ERROR) throw damagedGzip('it cannot be inflated');
   const result = inflate.result;
   return Buffer.isBuffer(result) && result.length > 0 ? result : undefined;

@@ -6,11 +6,12 @@ import type { CacheKey } from '../cache/key.ts';
 import { tryLock, waitForLock } from '../host/lock.ts';
 import { makePrivateDir } from '../host/temp.ts';
 import { hexOf } from '../image/digest.ts';
+import { stepLocksOf } from '../store/step-locks.ts';
 import type { Store } from '../store/store.ts';
 
 /** @throws BuildError `interrupted` on abort; a system error when the store cannot be written */
 export async function lockStep(store: Store, key: CacheKey, signal: AbortSignal): Promise<Disposable> {
-  const dir = join(store.root, 'locks');
+  const dir = stepLocksOf(store.root);
   makePrivateDir(dir);
   const path = join(dir, hexOf(key));
   const lock = tryLock(path, 'exclusive') ?? (await waitForLock(path, 'exclusive', signal));

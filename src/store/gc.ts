@@ -8,12 +8,12 @@ import { rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { errnoOf } from '../errors.ts';
-import { tryLock } from '../host/lock.ts';
 import { removeTree } from '../host/temp.ts';
 import { type Digest, digestFromHash, isDigest } from '../image/digest.ts';
 import { storing } from './failure.ts';
 import { Reached } from './reach.ts';
 import { liveSessions } from './session.ts';
+import { removeIdleLocks } from './step-locks.ts';
 import type { Store } from './store.ts';
 import { diskBytes } from './usage.ts';
 
@@ -98,7 +98,7 @@ export async function collectGarbage(store: Store, options: GarbageOptions): Pro
     for (const id of misc) store.meta.delete('misc', id);
     for (const digest of untagged) await store.names.drop(digest);
     await forgetFacts(store, removed, reached);
-    removeIdleLocks(store);
+    removeIdleLocks(store.root);
   }
   return { removed, spared, freedBytes: removed.reduce((sum, item) => sum + item.bytes, 0) };
 }
@@ -124,17 +124,6 @@ function forgottenRecords(
     if (!kept.has(target)) found.push({ kind: 'record', id: key, bytes: 0 });
   }
   return found;
-}
-
-/** Files of step locks (build/step-lock.ts) that dead processes left; nobody holds them. */
-function removeIdleLocks(store: Store): void {
-  const dir = join(store.root, 'locks');
-  for (const name of namesIn(dir)) {
-    const lock = tryLock(join(dir, name), 'exclusive');
-    if (!lock) continue;
-    rmSync(join(dir, name), { force: true });
-    lock.release();
-  }
 }
 
 function* unreachedIn(store: Store, reached: Reached): Iterable<Candidate> {

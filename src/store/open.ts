@@ -15,6 +15,7 @@ import { type LmdbMeta, openMeta } from './meta.ts';
 import { checkDatabase } from './meta-check.ts';
 import { MetaNames } from './names.ts';
 import { Session, sweepSessions } from './session.ts';
+import { removeIdleLocks } from './step-locks.ts';
 import type { Store } from './store.ts';
 import { DirectoryTreeStore } from './tree-store.ts';
 
@@ -48,6 +49,7 @@ export async function openStore(root: string, options: OpenOptions = {}): Promis
   try {
     prepare(path);
     await sweepSessions(path);
+    removeIdleLocks(path);
     return await assemble(path, options);
   } catch (error) {
     throw storeFailure(error, 'being opened', path);

@@ -16,9 +16,11 @@ import { join } from 'node:path';
 import { describe, it } from 'node:test';
 import { fileURLToPath } from 'node:url';
 import { BuildError } from '../../src/errors.ts';
+import { tryLock } from '../../src/host/lock.ts';
 import { digestOf } from '../../src/image/digest.ts';
 import { mediaTypes } from '../../src/image/media-type.ts';
 import { defaultStoreRoot, openStore } from '../../src/store/open.ts';
+import { stepLocksOf } from '../../src/store/step-locks.ts';
 import { storeContract } from '../contracts/store.ts';
 import { withTempDir } from '../support/temp-dir.ts';
 
@@ -211,6 +213,18 @@ describe('several processes on one store', () => {
       assert.deepEqual(readdirSync(join(root, 'ingest')), []);
       assert.deepEqual(readdirSync(join(root, 'tmp')), []);
       await store.close();
+    }));
+
+  it('keep the lock of a step that a living one executes, and remove the file of one that was killed', () =>
+    withTempDir(async dir => {
+      const root = join(dir, 'store');
+      await (await openStore(root)).close();
+      mkdirSync(stepLocksOf(root));
+      writeFileSync(join(stepLocksOf(root), 'dead'), '');
+      using held = tryLock(join(stepLocksOf(root), 'alive'), 'exclusive');
+      assert.ok(held);
+      await (await openStore(root)).close();
+      assert.deepEqual(readdirSync(stepLocksOf(root)), ['alive']);
     }));
 
   it('see what another one wrote', () =>

@@ -6,7 +6,6 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { BuildError } from '../errors.ts';
 import { throwIfInterrupted } from '../host/process.ts';
-import { commandError } from './commands.ts';
 import { defaultDevices, deviceLinks } from './defaults.ts';
 import { limitSteps } from './launcher/isolate.ts';
 import { call, type LauncherStep, named } from './launcher/launcher.ts';
@@ -23,6 +22,7 @@ import {
   kernelPoints,
   openSource,
 } from './prepare.ts';
+import { Complaints } from './proot-complaints.ts';
 import type { Sandbox, SandboxMount, SandboxRequest, SandboxResult } from './sandbox.ts';
 import { killStrays, makeStrayMark, markSteps, type StrayMark, watchStrays } from './strays.ts';
 import { makeStubs } from './stubs.ts';
@@ -63,7 +63,7 @@ async function runStep(request: SandboxRequest, options: ProotOptions): Promise<
   const dir = mkdtempSync(join(tmpdir(), 'slipway-run-'));
   let stubs: ReturnType<typeof makeStubs> | undefined;
   const mark = makeStrayMark(Math.random());
-  const complaints = new Complaints(request);
+  const complaints = new Complaints((stream, chunk) => request.onOutput(stream, chunk));
   try {
     const mounts = [...generatedMounts(request, dir), ...byDepth(request.mounts)];
     const points = mounts.map(mount => ({ path: mount.target, isFile: mount.isFile === true }));
@@ -78,7 +78,7 @@ async function runStep(request: SandboxRequest, options: ProotOptions): Promise<
       onOutput: (stream, chunk) => complaints.pass(stream, chunk),
       onExit: () => killStrays(mark),
     });
-    complaints.throwIfNotStarted();
+    complaints.end(request.argv[0] ?? '');
     return resultOf(supervision);
   } finally {
     await killStrays(mark);
@@ -134,31 +134,4 @@ function prootSteps(
     ...markSteps(mark),
     named(program, call('execve', program, argv, request.env)),
   ];
-}
-
-/** proot says on stderr that there is no such command; a step that has begun may write what it likes. */
-class Complaints {
-  readonly #request: SandboxRequest;
-  #started = false;
-  #errno: string | undefined;
-
-  constructor(request: SandboxRequest) {
-    this.#request = request;
-  }
-
-  pass(stream: 'stdout' | 'stderr', chunk: Buffer): void {
-    const text = chunk.toString('latin1');
-    if (stream === 'stderr' && !this.#started && /^(proot |fatal error: see)/.test(text)) {
-      if (/^proot error: .*not found/m.test(text)) this.#errno = 'ENOENT';
-      if (/^proot error: .*(not executable|Permission denied)/m.test(text)) this.#errno = 'EACCES';
-      if (this.#errno !== undefined) return;
-    } else this.#started = true;
-    this.#request.onOutput(stream, chunk);
-  }
-
-  throwIfNotStarted(): void {
-    if (this.#errno !== undefined && !this.#started) {
-      throw commandError(this.#request.argv[0] ?? '', this.#errno);
-    }
-  }
 }

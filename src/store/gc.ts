@@ -3,7 +3,7 @@
 // Builds that run meanwhile lose nothing. Using a blob or tree gives it the present time (usage.ts), and what was used
 // within the last seconds, or since a living process began to write to the store, stays. Between the last look at that
 // time and the removal lie microseconds.
-import { readdirSync, rmSync, statSync } from 'node:fs';
+import { readdirSync, statSync } from 'node:fs';
 import { rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';

@@ -155,6 +155,7 @@ async function execute(
     sources: new Sources(tools, contexts, bases),
     stages: graph.stages,
     running: new Map(),
+    ...(request.freshCacheMounts ? { emptiedMounts: new Map() } : {}),
   };
   let outcome: BuiltProject['outcome'] = 'failed';
   try {

@@ -33,6 +33,8 @@ export interface BuildRequest {
   readonly noCache: boolean;
   /** Stages (names) whose steps are not taken from the cache. */
   readonly noCacheFilter: readonly string[];
+  /** What earlier builds left in the cache mounts of executed steps is thrown away. Default false. */
+  readonly freshCacheMounts?: boolean;
   /** Results that are older are not taken, in milliseconds. Absent: none is too old. */
   readonly cacheTtlMs?: number;
   /** Say of every executed step why it was not cached. Default false. */

@@ -13,6 +13,7 @@ import type { Schedule } from './scheduler.ts';
 import type { Sources } from './sources.ts';
 import type { StageResult } from './stage-result.ts';
 import { StepLog } from './step-log.ts';
+import type { EmptiedSlots } from './steps/cache-mount.ts';
 import { prepareRun } from './steps/run.ts';
 import type { PreparedStep, StepScope } from './steps/step.ts';
 import { prepareCopy } from './steps/transfer.ts';
@@ -28,6 +29,8 @@ export interface StageContext {
   /** Steps of equal key run once in a build: the second takes the first's result. */
   readonly running: Map<string, Promise<Taken>>;
   readonly journal: Journal;
+  /** There when cache mounts are to begin anew. */
+  readonly emptiedMounts?: EmptiedSlots;
 }
 
 /** @throws BuildError what the failing step threw, completed with its place */
@@ -156,7 +159,7 @@ function scopeOf(
   step: Step,
   stage: PlannedStage,
   before: StageResult,
-  { tools, request, sources, stages }: StageContext,
+  { tools, request, sources, stages, emptiedMounts }: StageContext,
   schedule: Schedule<number, StageResult>,
   log: StepLog,
 ): StepScope {
@@ -172,6 +175,7 @@ function scopeOf(
     layers: before.layers,
     state: before.state,
     signal: schedule.signal,
+    ...(emptiedMounts === undefined ? {} : { emptiedMounts }),
     stageResult: async index => schedule.wait(index),
     labelOf: index => labelOf(index, stages),
   };

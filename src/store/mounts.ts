@@ -1,5 +1,5 @@
-// The directories of RUN --mount=type=cache: `mounts/<hash of the id>/<slot>/fs`, `mounts/<hash>/id`. Who uses a slot
-// holds a lock on its directory (build/steps/cache-mount.ts).
+// The directories of RUN --mount=type=cache: `mounts/<hash of the id>/<slot>/fs`; beside it how it was
+// shared, and in `mounts/<hash>/id` the id. Who uses a slot holds a lock on its directory (build/steps/cache-mount.ts).
 import { readdirSync, readFileSync, statSync } from 'node:fs';
 import { join } from 'node:path';
 import { errnoOf } from '../errors.ts';
@@ -13,6 +13,8 @@ export interface StoredMount {
   readonly id: string;
   /** As the Dockerfile names it. */
   readonly name: string;
+  /** How its last user took it: shared, locked or private. Absent: by a version that did not note it. */
+  readonly sharing?: string;
   /** Of the slot. */
   readonly path: string;
   readonly bytes: number;
@@ -23,13 +25,23 @@ export interface StoredMount {
 export function listMounts(root: string): StoredMount[] {
   return namesIn(join(root, 'mounts')).flatMap(hash => {
     const home = join(root, 'mounts', hash);
-    const name = readName(join(home, 'id')) ?? hash;
+    const name = readText(join(home, 'id')) ?? hash;
     return namesIn(home).flatMap(slot => {
       const path = join(home, slot);
       const stat = statSync(path, { throwIfNoEntry: false });
       const content = join(path, 'fs');
       if (!stat?.isDirectory() || !statSync(content, { throwIfNoEntry: false })) return [];
-      return [{ id: `${hash}/${slot}`, name, path, bytes: diskBytes(content), lastUsedMs: stat.mtimeMs }];
+      const sharing = readText(join(path, 'sharing')) || undefined;
+      return [
+        {
+          id: `${hash}/${slot}`,
+          name,
+          ...(sharing === undefined ? {} : { sharing }),
+          path,
+          bytes: diskBytes(content),
+          lastUsedMs: stat.mtimeMs,
+        },
+      ];
     });
   });
 }
@@ -39,14 +51,28 @@ export async function removeMount(mount: StoredMount): Promise<boolean> {
   const lock = tryLock(mount.path, 'exclusive');
   if (!lock) return false;
   try {
-    await storing('removing a cache mount', mount.path, () => removeTree(join(mount.path, 'fs')));
+    await emptySlot(mount.path);
     return true;
   } finally {
     lock.release();
   }
 }
 
-function readName(path: string): string | undefined {
+/** With what was left of a removal that was interrupted; the caller holds the lock. @throws BuildError `store` */
+export async function emptySlot(path: string): Promise<void> {
+  await storing('removing a cache mount', path, async () => {
+    for (const name of namesIn(path)) await removeTree(join(path, name));
+  });
+}
+
+/** Whether a step has it mounted right now. */
+export function isInUse(mount: StoredMount): boolean {
+  const lock = tryLock(mount.path, 'exclusive');
+  lock?.release();
+  return lock === undefined;
+}
+
+function readText(path: string): string | undefined {
   try {
     return readFileSync(path, 'utf8');
   } catch {

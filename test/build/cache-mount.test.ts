@@ -46,7 +46,7 @@ describe('a cache mount', () => {
         return { source };
       };
       const mounts = await Promise.all(
-        [1, 2, 3].map(() => openCacheMount(storeIn(root), spec(), never, seed)),
+        [1, 2, 3].map(() => openCacheMount(storeIn(root), spec(), never, { seed })),
       );
       assert.equal(new Set(mounts.map(mount => mount.path)).size, 1);
       assert.equal(readFileSync(join(mounts[0]?.path ?? '', 'f'), 'utf8'), 'seeded');
@@ -57,11 +57,13 @@ describe('a cache mount', () => {
   it('is not there at all when filling it failed, and is filled by the next one', () =>
     withTempDir(async root => {
       const seed = (name: string) => async () => ({ source: join(root, name) });
-      await assert.rejects(openCacheMount(storeIn(root), spec(), never, seed('missing')), { code: 'store' });
+      await assert.rejects(openCacheMount(storeIn(root), spec(), never, { seed: seed('missing') }), {
+        code: 'store',
+      });
       const home = join(root, 'mounts', readdirSync(join(root, 'mounts'))[0] ?? '', '0');
       assert.deepEqual(readdirSync(home), []);
       mkdirSync(join(root, 'there'));
-      const mount = await openCacheMount(storeIn(root), spec(), never, seed('there'));
+      const mount = await openCacheMount(storeIn(root), spec(), never, { seed: seed('there') });
       assert.ok(existsSync(mount.path));
       mount.close();
     }));
@@ -90,5 +92,43 @@ describe('a cache mount', () => {
       const next = open(never);
       first.close();
       (await next).close();
+    }));
+
+  it('that is to begin anew is emptied once in a build, however many steps use it and in whatever way', () =>
+    withTempDir(async root => {
+      const leave = async (sharing: CacheSpec['sharing']) => {
+        const mount = await openCacheMount(storeIn(root), spec({ sharing }), never);
+        writeFileSync(join(mount.path, 'old'), '');
+        mount.close();
+      };
+      for (const sharing of ['shared', 'locked', 'private'] as const) {
+        await leave(sharing);
+        const emptied = new Map();
+        const open = () => openCacheMount(storeIn(root), spec({ sharing }), never, { emptied });
+        const first = await open();
+        assert.deepEqual(readdirSync(first.path), [], sharing);
+        writeFileSync(join(first.path, 'new'), '');
+        first.close();
+        const second = await open();
+        assert.deepEqual(readdirSync(second.path), ['new'], sharing);
+        second.close();
+      }
+    }));
+
+  it('that is to begin anew is waited for while another build uses it', () =>
+    withTempDir(async root => {
+      const other = await openCacheMount(storeIn(root), spec(), never);
+      writeFileSync(join(other.path, 'old'), '');
+      const emptied = new Map();
+      const both = [1, 2].map(() =>
+        openCacheMount(storeIn(root), spec(), never, { emptied }).then(mount => {
+          const names = readdirSync(mount.path);
+          mount.close();
+          return names;
+        }),
+      );
+      assert.deepEqual(readdirSync(other.path), ['old']);
+      other.close();
+      assert.deepEqual(await Promise.all(both), [[], []]);
     }));
 });

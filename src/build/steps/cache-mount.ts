@@ -9,6 +9,7 @@ import { runProgram } from '../../host/process.ts';
 import { removeTree, temporaryName } from '../../host/temp.ts';
 import { digestOf, hexOf } from '../../image/digest.ts';
 import type { MountSpec } from '../../plan/steps.ts';
+import { emptySlot } from '../../store/mounts.ts';
 import type { Store } from '../../store/store.ts';
 
 type CacheSpec = Extract<MountSpec, { type: 'cache' }>;
@@ -18,22 +19,30 @@ export interface CacheMount {
   close(): void;
 }
 
-/**
- * @param seed gives a directory whose content a fresh cache starts with
- * @throws BuildError `interrupted` while waiting for a locked one
- */
+/** The slots that a build with --no-cache-mounts has emptied: each once, then its steps share them as always. */
+export type EmptiedSlots = Map<string, Promise<void>>;
+
+export interface CacheMountOptions {
+  /** Gives a directory whose content a fresh cache starts with. */
+  readonly seed?: () => Promise<{ source: string }>;
+  /** What earlier builds left is thrown away; the build's own memory of having done so. */
+  readonly emptied?: EmptiedSlots;
+}
+
+/** @throws BuildError `interrupted` while waiting for a locked one */
 export async function openCacheMount(
   store: Store,
   mount: CacheSpec,
   signal: AbortSignal,
-  seed?: () => Promise<{ source: string }>,
+  { seed, emptied }: CacheMountOptions = {},
 ): Promise<CacheMount> {
   const home = join(store.root, 'mounts', hexOf(digestOf(mount.id)));
   mkdirSync(home, { recursive: true, mode: 0o700 });
   if (!existsSync(join(home, 'id'))) writeFileSync(join(home, 'id'), mount.id, { mode: 0o600 });
-  const { dir, lock } = await takeSlot(home, mount.sharing, signal);
+  const { dir, lock } = await takeSlot(home, mount.sharing, signal, emptied);
   try {
     await prepare(home, dir, mount, signal, seed);
+    writeFileSync(join(dir, 'sharing'), mount.sharing, { mode: 0o600 });
     utimesSync(dir, new Date(), new Date()); // when it was last used, for prune
   } catch (error) {
     lock.release();
@@ -47,6 +56,7 @@ async function takeSlot(
   home: string,
   sharing: CacheSpec['sharing'],
   signal: AbortSignal,
+  emptied: EmptiedSlots | undefined,
 ): Promise<{ dir: string; lock: Lock }> {
   const slot = (n: number) => {
     const dir = join(home, String(n));
@@ -56,16 +66,46 @@ async function takeSlot(
   const first = slot(0);
   switch (sharing) {
     case 'shared':
+      await emptyOnce(first, emptied, async () => {
+        using _lock = await waitForLock(first, 'exclusive', signal);
+        await emptySlot(first);
+      });
       return { dir: first, lock: await waitForLock(first, 'shared', signal) };
     case 'locked':
-      return { dir: first, lock: await waitForLock(first, 'exclusive', signal) };
+      return emptyLocked(first, await waitForLock(first, 'exclusive', signal), emptied);
     case 'private':
       for (let n = 0; ; n++) {
         const dir = slot(n);
         const lock = tryLock(dir, 'exclusive');
-        if (lock) return { dir, lock };
+        if (lock) return emptyLocked(dir, lock, emptied);
       }
   }
+}
+
+async function emptyLocked(
+  dir: string,
+  lock: Lock,
+  emptied: EmptiedSlots | undefined,
+): Promise<{ dir: string; lock: Lock }> {
+  try {
+    await emptyOnce(dir, emptied, () => emptySlot(dir));
+    return { dir, lock };
+  } catch (error) {
+    lock.release();
+    throw error;
+  }
+}
+
+/** Of several steps that come at once, one empties and the others wait for it. */
+async function emptyOnce(
+  dir: string,
+  emptied: EmptiedSlots | undefined,
+  empty: () => Promise<void>,
+): Promise<void> {
+  if (emptied === undefined) return;
+  const begun = emptied.get(dir) ?? empty();
+  emptied.set(dir, begun);
+  await begun;
 }
 
 /** Makes the directory, complete or not at all; two that come at once make it once. */

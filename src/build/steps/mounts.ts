@@ -208,7 +208,11 @@ class Opener {
   async #cache(mount: Extract<MountSpec, { type: 'cache' }>): Promise<void> {
     const seed =
       mount.from.kind === 'scratch' ? undefined : () => this.#content(mount.from, mount.source, false);
-    const cache = await openCacheMount(this.#scope.tools.store, mount, this.#scope.signal, seed);
+    const { tools, signal, emptiedMounts: emptied } = this.#scope;
+    const cache = await openCacheMount(tools.store, mount, signal, {
+      ...(seed === undefined ? {} : { seed }),
+      ...(emptied === undefined ? {} : { emptied }),
+    });
     this.#closers.push(cache.close);
     this.mounts.push({ kind: 'bind', source: cache.path, target: mount.target, readonly: mount.readonly });
   }

@@ -7,6 +7,7 @@ import type { PlannedStage } from '../../plan/steps.ts';
 import type { BuildRequest } from '../request.ts';
 import type { Sources } from '../sources.ts';
 import type { Tools } from '../tools.ts';
+import type { EmptiedSlots } from './cache-mount.ts';
 
 /** Where a step stands: the layers and state below it, and how to reach what it may use. */
 export interface StepScope {
@@ -17,6 +18,8 @@ export interface StepScope {
   readonly layers: readonly LayerId[];
   readonly state: StateId;
   readonly signal: AbortSignal;
+  /** There when cache mounts are to begin anew. */
+  readonly emptiedMounts?: EmptiedSlots;
   stageResult(index: number): Promise<{ readonly state: StateId; readonly layers: readonly LayerId[] }>;
   labelOf(stage: number): string;
 }

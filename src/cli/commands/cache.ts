@@ -1,8 +1,10 @@
-// slipway cache why: what became of each step of the last build, and why those that were executed had to be.
+// slipway cache why: what became of each step of the last build, and why those that were executed had to be; slipway
+// cache mounts has a file of its own.
 import type { Command } from 'commander';
 import type { BuiltProject, BuiltStep } from '../../cache/history.ts';
 import { BuildError, printable } from '../../errors.ts';
 import type { Session } from '../session.ts';
+import { defineCacheMounts } from './cache-mounts.ts';
 
 interface WhyFlags {
   readonly json?: boolean;
@@ -24,6 +26,7 @@ export function defineCache(program: Command, session: Session): void {
       if (!built) throw nothingBuilt();
       session.out(flags.json ? `${JSON.stringify(asJson(built), null, 2)}\n` : asText(built));
     });
+  defineCacheMounts(cache, session);
 }
 
 export function nothingBuilt(): BuildError {

@@ -15,6 +15,8 @@ export interface BuildFlags extends RegistryFlags, RunFlags {
   readonly cache: boolean;
   /** `--no-cache-filter`; commander takes "no-" for a negation. */
   readonly cacheFilter: readonly string[];
+  /** `--no-cache-mounts` */
+  readonly cacheMounts: boolean;
   readonly cacheTtl?: string;
   readonly explain?: boolean;
   readonly offline?: boolean;
@@ -82,6 +84,7 @@ function addOwnOptions(command: Command): Command {
     )
     .option('--no-cache', 'execute every step again')
     .addOption(repeated('--no-cache-filter <stages>', 'execute the steps of these stages again'))
+    .option('--no-cache-mounts', 'start with empty cache mounts in the steps that are executed')
     .option('--cache-ttl <duration>', 'take no result that is older, such as 24h (default: any age)')
     .option('--explain', 'say of every executed step why it was not cached')
     .option('--offline', 'ask no server for anything; what is missing is an error')
@@ -134,6 +137,7 @@ export const buildDefaults: BuildFlags = {
   skipUnusedStages: 'true',
   cache: true,
   cacheFilter: [],
+  cacheMounts: true,
   output: [],
   label: [],
   annotation: [],

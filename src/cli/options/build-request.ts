@@ -41,6 +41,7 @@ export function makeBuildRequest(context: string, flags: BuildFlags, env: Env, c
       .flatMap(value => value.split(','))
       .map(name => name.trim().toLowerCase()),
     ...(flags.cacheTtl === undefined ? {} : { cacheTtlMs: parseAge(flags.cacheTtl, '--cache-ttl') }),
+    ...(flags.cacheMounts ? {} : { freshCacheMounts: true }),
     explain: flags.explain ?? false,
     offline: isOffline(flags),
     pull: pullPolicy(flags.pull),

@@ -7,15 +7,17 @@ import { BuildError, type Diagnostic } from '../errors.ts';
 import type { FinishedImage } from '../export/finished-image.ts';
 import { hostPlatform, type Platform } from '../image/platform.ts';
 import { makeGraph } from '../plan/graph.ts';
-import type { NamedContext } from '../plan/options.ts';
+import { type NamedContext, type PlanOptions, planOptions } from '../plan/options.ts';
 import { makeOutline, type Outline } from '../plan/outline.ts';
 import type { PlannedStage } from '../plan/steps.ts';
+import type { FileTree } from '../tree/file-tree.ts';
 import { assemble } from './assemble.ts';
 import { findAllBases, type Lookups } from './bases.ts';
 import { checkDockerfile } from './check.ts';
 import { contextOptions } from './context-options.ts';
+import { type ResolvedEpoch, resolveEpoch } from './epoch.ts';
 import { Journal } from './journal.ts';
-import { namedContextsOf, openNamedContexts } from './named-contexts.ts';
+import { namedContextsOf, type OpenedContexts, openNamedContexts } from './named-contexts.ts';
 import { refuseRemoteContexts, refuseRemoteSources } from './offline.ts';
 import {
   type JoinedGraph,
@@ -50,9 +52,12 @@ export async function build(request: BuildRequest, given: Tools): Promise<BuildR
   const dockerfile = parseDockerfile(context.dockerfile);
   refuseErrors(dockerfile.diagnostics);
   const named = namedContextsOf(request);
-  await using directories = await openNamedContexts(named, request, tools);
-  const plan = { dockerfile, named, context, request, tools, lookups: new Map() };
-  const plans = await allOf(platformsOf(request).map(platform => planFor(platform, plan)));
+  await using files = await openNamedContexts(named, request, tools);
+  const platforms = platformsOf(request);
+  const options = { ...planOptionsOf(request, platforms[0]), namedContexts: named };
+  const epoch = await resolveEpoch({ dockerfile, options, context, named: files.contexts, request, tools });
+  const plan = { dockerfile, named, context, request, epoch, tools, lookups: new Map() };
+  const plans = await allOf(platforms.map(platform => planFor(platform, plan)));
   const graph = joinGraphs(plans);
   for (const diagnostic of withoutRepetition(plans.flatMap(plan => plan.findings)))
     tools.emit({ kind: 'warning', diagnostic, atMs: tools.now() });
@@ -60,11 +65,11 @@ export async function build(request: BuildRequest, given: Tools): Promise<BuildR
     (await import('../sandbox/emulation.ts')).canRun(platform),
   );
 
-  const contexts: Contexts = new Map([[undefined, context.tree], ...directories.trees]);
+  const contexts: Contexts = new Map([[undefined, context.tree], ...treesOf(files)]);
   const bases = new Map(plans.flatMap(plan => [...plan.bases]));
   const results = await execute(graph, contexts, bases, request, tools);
-  const epoch = request.sourceDateEpoch ?? plans[0]?.outline.sourceDateEpoch;
-  const dated = epoch === undefined ? request : { ...request, sourceDateEpoch: epoch };
+  const sourceDateEpoch = request.sourceDateEpoch ?? plans[0]?.outline.sourceDateEpoch;
+  const dated = sourceDateEpoch === undefined ? request : { ...request, sourceDateEpoch };
   const images = await allOf(
     graph.targets.map(index => {
       const result = results.get(index);
@@ -104,30 +109,37 @@ interface Planning {
   readonly named: ReadonlyMap<string, NamedContext>;
   readonly context: OpenedContext;
   readonly request: BuildRequest;
+  readonly epoch: ResolvedEpoch;
   readonly tools: Tools;
   readonly lookups: Lookups;
+}
+
+function treesOf({ contexts }: OpenedContexts): (readonly [string, FileTree])[] {
+  return [...contexts].map(([name, { tree }]) => [name, tree]);
+}
+
+function planOptionsOf(request: BuildRequest, asked: Platform | undefined): PlanOptions {
+  return planOptions(asked ?? hostPlatform(), {
+    ...(request.target === undefined ? {} : { target: request.target }),
+    ...(request.keepUnused ? { keepUnused: true } : {}),
+    buildArgs: request.buildArgs,
+    platformRequested: asked !== undefined,
+    buildPlatform: hostPlatform(),
+  });
 }
 
 /** @param asked absent: the machine's platform, and the image says what its base says */
 async function planFor(
   asked: Platform | undefined,
-  { dockerfile, named, context, request, tools, lookups }: Planning,
+  { dockerfile, named, context, request, epoch, tools, lookups }: Planning,
 ): Promise<Plan> {
-  const platform = asked ?? hostPlatform();
-  const outline = makeOutline(dockerfile, {
-    ...(request.target === undefined ? {} : { target: request.target }),
-    ...(request.keepUnused ? { keepUnused: true } : {}),
-    buildArgs: request.buildArgs,
-    platform,
-    platformRequested: asked !== undefined,
-    buildPlatform: hostPlatform(),
-    namedContexts: named,
-  });
+  const options = { ...planOptionsOf(request, asked), namedContexts: named, ...epoch };
+  const outline = makeOutline(dockerfile, options);
   const { bases, configs } = await findAllBases(outline, request, tools, lookups);
   const graph = makeGraph(outline, configs);
   if (request.offline) refuseRemoteSources(graph);
   const checked = checkDockerfile({ dockerfile, outline, ignore: context.ignore, configs });
-  return { platform, outline, bases, graph, findings: [...checked, ...graph.warnings] };
+  return { platform: options.platform, outline, bases, graph, findings: [...checked, ...graph.warnings] };
 }
 
 /** Tools that note what they are warned about: some of it is found while steps are carried out. */

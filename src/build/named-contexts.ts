@@ -3,7 +3,6 @@ import { isAbsolute, resolve } from 'node:path';
 import { type OpenedContext, openContext } from '../context/open.ts';
 import { BuildError, printable } from '../errors.ts';
 import type { NamedContext } from '../plan/options.ts';
-import type { FileTree } from '../tree/file-tree.ts';
 import { contextOptions } from './context-options.ts';
 import type { BuildRequest } from './request.ts';
 import type { Tools } from './tools.ts';
@@ -36,7 +35,7 @@ function contextOf(name: string, source: string, cwd: string): NamedContext {
 }
 
 export interface OpenedContexts {
-  readonly trees: ReadonlyMap<string, FileTree>;
+  readonly contexts: ReadonlyMap<string, OpenedContext>;
   [Symbol.asyncDispose](): Promise<void>;
 }
 
@@ -46,11 +45,10 @@ export async function openNamedContexts(
   request: BuildRequest,
   tools: Tools,
 ): Promise<OpenedContexts> {
-  const opened: OpenedContext[] = [];
+  const contexts = new Map<string, OpenedContext>();
   const dispose = async () => {
-    for (const each of opened.reverse()) await each[Symbol.asyncDispose]();
+    for (const each of [...contexts.values()].reverse()) await each[Symbol.asyncDispose]();
   };
-  const trees = new Map<string, FileTree>();
   try {
     for (const [name, meaning] of named) {
       if (meaning.kind !== 'directory') continue;
@@ -60,12 +58,11 @@ export async function openNamedContexts(
         dockerfile: 'none',
         name,
       });
-      opened.push(context);
-      trees.set(name, context.tree);
+      contexts.set(name, context);
     }
   } catch (error) {
     await dispose();
     throw error;
   }
-  return { trees, [Symbol.asyncDispose]: dispose };
+  return { contexts, [Symbol.asyncDispose]: dispose };
 }

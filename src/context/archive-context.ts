@@ -7,7 +7,7 @@ import { archiveTree } from './archive-tree.ts';
 import { authorizeHttp } from './authorize.ts';
 import type { ContextOptions, Fetched } from './context.ts';
 import { maxTextBytes, tooLarge } from './find-files.ts';
-import { peek, spoolTar } from './spool-tar.ts';
+import { newestFileSec, peek, spoolTar } from './spool-tar.ts';
 
 /** `-`: told by its first bytes whether it is an archive or a Dockerfile. */
 export async function openStdin(options: ContextOptions, description: string, dir: string): Promise<Fetched> {
@@ -29,15 +29,10 @@ export async function openBody(
   if (!download) throw new BuildError('unsupported', `${printable(url)} cannot be downloaded here`);
   const to = join(dir, 'body');
   const authorize = options.secrets ? { authorize: authorizeHttp(options.secrets) } : {};
-  await download({ url, to, signal, ...authorize });
-  return openArchive(
-    createReadStream(to, { highWaterMark: 1024 * 1024 }),
-    printable(url),
-    options,
-    description,
-    dir,
-    url,
-  );
+  const { lastModifiedSec } = await download({ url, to, signal, ...authorize });
+  const stream = createReadStream(to, { highWaterMark: 1024 * 1024 });
+  const fetched = await openArchive(stream, printable(url), options, description, dir, url);
+  return lastModifiedSec === undefined ? fetched : { ...fetched, dateSec: lastModifiedSec };
 }
 
 /**
@@ -66,7 +61,9 @@ export async function openArchive(
   const inner = await peek(decompress(all, packing));
   if (detectCompression(inner.head) !== 'tar' && !isEmptyTar) throw neither(where, dockerfile);
   const entries = await spoolTar(inner.all, join(dir, 'context.tar'), options.signal);
-  return { tree: archiveTree(entries, description, options.hashContents), where };
+  const dateSec = newestFileSec(entries);
+  const date = dateSec === undefined ? {} : { dateSec };
+  return { tree: archiveTree(entries, description, options.hashContents), where, ...date };
 }
 
 async function readAll(stream: AsyncIterable<Uint8Array>, where: string): Promise<string> {

@@ -46,6 +46,8 @@ export interface OpenedContext {
   readonly dockerfile: SourceFile;
   /** In force for the tree; its `file.name` is shown in messages. */
   readonly ignore: IgnoreRules;
+  /** As in `Fetched`. */
+  readonly dateSec?: number;
   /** Removes temporary files and keeps what was learned about unchanged ones. */
   [Symbol.asyncDispose](): Promise<void>;
 }
@@ -57,4 +59,9 @@ export interface Fetched {
   readonly where: string;
   /** The whole context is this one file. */
   readonly dockerfile?: SourceFile;
+  /**
+   * When it was made, in seconds since 1970: the time of a commit, what a server says, or else the newest file of an
+   * archive. Absent for a directory, whose times are those of a checkout.
+   */
+  readonly dateSec?: number;
 }

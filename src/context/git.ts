@@ -27,6 +27,8 @@ export interface GitCheckout {
   /** Absolute path of the directory asked for. */
   readonly root: string;
   readonly commit: string;
+  /** When the commit was made, in seconds since 1970. */
+  readonly commitSec: number;
   /** How its files are to be seen. */
   readonly look: Pick<DirectoryOptions, 'gitModes' | 'mtimeSec'>;
 }
@@ -36,13 +38,14 @@ export async function fetchGit(source: GitSource, options: GitOptions): Promise<
   const repository = new Repository(source, options);
   await repository.fetch();
   const commit = await repository.checkOut();
-  const mtimeSec = source.mtime === 'commit' ? await repository.commitTime(commit) : undefined;
+  const commitSec = await repository.commitTime(commit);
   if (options.keepGitDir ?? source.keepGitDir ?? false) await repository.nameOrigin();
   else await repository.removeGitDirs();
   return {
     root: repository.directory(source.subdir),
     commit,
-    look: { gitModes: true, ...(mtimeSec === undefined ? {} : { mtimeSec }) },
+    commitSec,
+    look: { gitModes: true, ...(source.mtime === 'commit' ? { mtimeSec: commitSec } : {}) },
   };
 }
 

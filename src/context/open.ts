@@ -78,6 +78,7 @@ async function fetchContext(
     return {
       tree: openDirectory(checkout.root, { description, ...hash, ...checkout.look }),
       where: printable(git.remote),
+      dateSec: checkout.commitSec,
     };
   }
   if (/^https?:\/\//i.test(spec)) return openBody(spec, options, description, dir);
@@ -106,7 +107,8 @@ async function complete(
   const dockerfile = await remoteDockerfile(fetched, options);
   const inTree = options.file === '-' || fetched.dockerfile ? undefined : dockerfile.name;
   const ignore = options.ignoreInRemote === false ? noRules : await findIgnoreRules(tree, inTree);
-  return { tree: withoutIgnored(tree, ignore), dockerfile, ignore };
+  const date = fetched.dateSec === undefined ? {} : { dateSec: fetched.dateSec };
+  return { tree: withoutIgnored(tree, ignore), dockerfile, ignore, ...date };
 }
 
 async function remoteDockerfile(fetched: Fetched, options: ContextOptions): Promise<SourceFile> {

@@ -105,6 +105,15 @@ export async function spoolTar(
   }
 }
 
+/** Time of the newest file of an archive; undefined when there is none. */
+export function newestFileSec(entries: readonly ArchiveEntry[]): number | undefined {
+  let newest: number | undefined;
+  for (const { entry } of entries) {
+    if (entry.type === 'file') newest = Math.max(entry.mtimeSec, newest ?? entry.mtimeSec);
+  }
+  return newest;
+}
+
 class Spool {
   readonly #to: string;
   readonly #maxBytes: number;

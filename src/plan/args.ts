@@ -5,10 +5,10 @@ import { parseBoolean } from '../dockerfile/directives.ts';
 import type { ArgInstruction, Dockerfile, StageInstruction } from '../dockerfile/instructions.ts';
 import { didYouMean, suggest } from '../dockerfile/suggest.ts';
 import { type Escape, expandWord } from '../dockerfile/words.ts';
-import { BuildError, type Diagnostic, printable, type SourceRange } from '../errors.ts';
+import type { Diagnostic, SourceRange } from '../errors.ts';
 import { formatPlatform, type Platform } from '../image/platform.ts';
 import type { PlanOptions } from './options.ts';
-import { at, invalid } from './problems.ts';
+import { at } from './problems.ts';
 
 /** What ARG lines before the first FROM and the platform args make visible to FROM and to a bare `ARG NAME`. */
 export interface GlobalScope {
@@ -75,10 +75,11 @@ export function globalScope(dockerfile: Dockerfile, options: PlanOptions): Globa
   const declared: DeclaredArg[] = [];
   for (const instruction of dockerfile.globalArgs) {
     for (const { key, value: fallback } of instruction.args) {
-      const value =
+      let value =
         options.buildArgs.get(key.raw) ??
         (fallback &&
           at(fallback.range, () => expandWord(fallback.raw, values, dockerfile.directives.escape)).value);
+      if (key.raw === 'SOURCE_DATE_EPOCH' && options.undated) value = undefined;
       if (value !== undefined) values.set(key.raw, value);
       declared.push({
         name: key.raw,
@@ -239,19 +240,4 @@ export function globalArgHint(missing: readonly string[], globals: GlobalScope):
   return missing.length === 0
     ? undefined
     : `${missing[0]} has no value here: FROM sees only ARGs before the first FROM and build args`;
-}
-
-/**
- * SOURCE_DATE_EPOCH from a build arg or a global ARG, in seconds; undefined when there is none.
- * @throws BuildError `dockerfile` when it is not a whole number
- */
-export function sourceDateEpoch(globals: GlobalScope, options: PlanOptions): number | undefined {
-  const name = 'SOURCE_DATE_EPOCH';
-  const text = options.buildArgs.get(name) ?? globals.values.get(name);
-  if (text === undefined || text === '') return undefined;
-  if (/^[+-]?\d{1,15}$/.test(text)) return Number(text);
-  const declared = globals.declared.find(arg => arg.name === name);
-  const message = `${name} must be a number of seconds since 1970, not "${printable(text)}"`;
-  if (declared === undefined || options.buildArgs.has(name)) throw new BuildError('usage', message);
-  throw invalid(message, declared.range);
 }

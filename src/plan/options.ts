@@ -26,6 +26,8 @@ export interface PlanOptions {
   readonly namedContexts: ReadonlyMap<string, NamedContext>;
   /** Plans stages that the target does not need as well. Default false. */
   readonly keepUnused?: boolean;
+  /** SOURCE_DATE_EPOCH names something without a date (epoch.ts): it counts as not set. Default false. */
+  readonly undated?: boolean;
 }
 
 /** Options for a build on this machine without arguments; callers override what they know. */

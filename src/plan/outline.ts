@@ -7,7 +7,8 @@ import { didYouMean, suggest } from '../dockerfile/suggest.ts';
 import { expandWord } from '../dockerfile/words.ts';
 import { BuildError, printable } from '../errors.ts';
 import { type Platform, parsePlatform } from '../image/platform.ts';
-import { type GlobalScope, globalArgHint, globalScope, sourceDateEpoch } from './args.ts';
+import { type GlobalScope, globalArgHint, globalScope } from './args.ts';
+import { epochSource } from './epoch.ts';
 import { findContext, type PlanOptions } from './options.ts';
 import type { OutlineStage } from './outline-stage.ts';
 import { at, invalid, Problems } from './problems.ts';
@@ -27,7 +28,7 @@ export interface Outline extends SourceScope {
   readonly reach: readonly number[];
   /** Images of the stages in reach, each once, in the order in which they are first named. */
   readonly bases: readonly BaseRequest[];
-  /** SOURCE_DATE_EPOCH from a build arg or an ARG before the first FROM, in seconds. */
+  /** SOURCE_DATE_EPOCH from a build arg or an ARG before the first FROM, in seconds; absent also while it is a name. */
   readonly sourceDateEpoch?: number;
 }
 
@@ -56,14 +57,14 @@ export function makeOutline(dockerfile: Dockerfile, options: PlanOptions): Outli
   problems.throwIfAny();
   const target = findTarget(options.target, stages, names);
   refuseCycles(stages, scope);
-  const epoch = sourceDateEpoch(globals, options);
+  const epoch = epochSource(dockerfile, globals, options);
   const base = { ...scope, dockerfile, options, globals, stages, target };
   const reach = findReach(base, new Map());
   return {
     ...base,
     reach: reach.order,
     bases: reach.bases,
-    ...(epoch === undefined ? {} : { sourceDateEpoch: epoch }),
+    ...(epoch?.kind === 'seconds' ? { sourceDateEpoch: epoch.seconds } : {}),
   };
 }
 

@@ -1,7 +1,6 @@
 // COPY and ADD on real images: what only a build shows. docs/dockerfile.md names these tests row by row.
 import assert from 'node:assert/strict';
 import { chmodSync, linkSync, mkdirSync, readFileSync, statSync, symlinkSync, writeFileSync } from 'node:fs';
-import { createServer, type IncomingMessage, type ServerResponse } from 'node:http';
 import { createServer as createSocket } from 'node:net';
 import { join } from 'node:path';
 import { after, before, test } from 'node:test';
@@ -9,6 +8,7 @@ import { type BaseRegistry, startRegistry } from '../support/fixtures.ts';
 import { commitAll, newRepository, startGitServer } from '../support/git-server.ts';
 import { buildFiles, buildImage, writeContext } from '../support/images.ts';
 import { must, type Program, program } from '../support/program.ts';
+import { served } from '../support/web-server.ts';
 
 let registry: BaseRegistry;
 let slipway: Program;
@@ -25,22 +25,6 @@ after(async () => {
 
 const context = (text: string, files: Record<string, string | Uint8Array> = {}) =>
   writeContext(slipway, { Dockerfile: text, ...files });
-
-/** A server for as long as `work` runs. @param work gets its address without a slash at the end */
-async function served(
-  answer: (request: IncomingMessage, response: ServerResponse) => void,
-  work: (origin: string) => Promise<void>,
-): Promise<void> {
-  const server = createServer(answer);
-  await new Promise<void>(resolve => server.listen(0, '127.0.0.1', resolve));
-  const address = server.address();
-  try {
-    await work(`http://127.0.0.1:${typeof address === 'object' && address ? address.port : 0}`);
-  } finally {
-    server.closeAllConnections();
-    await new Promise(resolve => server.close(resolve));
-  }
-}
 
 const passwd = `RUN echo "app:x:1000:1001::/:/bin/sh" >> /etc/passwd && echo "team:x:2000:" >> /etc/group\n`;
 

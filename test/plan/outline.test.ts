@@ -269,7 +269,35 @@ describe('SOURCE_DATE_EPOCH', () => {
     assert.equal(outlineOf(text).sourceDateEpoch, 5);
     assert.equal(outlineOf(text, { buildArgs: new Map([['SOURCE_DATE_EPOCH', '7']]) }).sourceDateEpoch, 7);
   });
-  it('must be a number', () => {
-    assert.match(errorOf('ARG SOURCE_DATE_EPOCH=today\nFROM scratch').message, /must be a number of seconds/);
+  it('must be a number or a name', () => {
+    const of = (value: string, more = '') =>
+      errorOf(`ARG SOURCE_DATE_EPOCH=${value}\nFROM scratch AS src\n${more}FROM scratch`);
+    assert.match(of('today').message, /must be a number of seconds since 1970 or a name, not "today"/);
+    assert.equal(of('contxt').hint, 'did you mean context?');
+    assert.equal(of('srcs').hint, 'did you mean src?');
+    assert.equal(of('99999999999999').code, 'dockerfile');
+  });
+  it('has no number yet while it is a name, and none at all when nothing has a date', () => {
+    const text = 'ARG SOURCE_DATE_EPOCH=context\nFROM scratch\nARG SOURCE_DATE_EPOCH';
+    assert.equal(outlineOf(text).sourceDateEpoch, undefined);
+    assert.equal(outlineOf(text).globals.values.get('SOURCE_DATE_EPOCH'), 'context');
+    assert.equal(outlineOf(text, { undated: true }).globals.values.has('SOURCE_DATE_EPOCH'), false);
+  });
+  it('names a stage that is one remote ADD and nothing else', () => {
+    const problem = (stage: string) =>
+      errorOf(`ARG SOURCE_DATE_EPOCH=SRC\nARG BASE=scratch\n${stage}\nFROM scratch`).message;
+    assert.equal(
+      outlineOf(
+        'ARG SOURCE_DATE_EPOCH=SRC\nFROM scratch AS src\nARG V=1\nADD https://example.com/$V /\nFROM scratch',
+      ).sourceDateEpoch,
+      undefined,
+    );
+    const url = 'ADD https://example.com/x /';
+    assert.match(problem(`FROM busybox AS src\n${url}`), /"src", which starts from busybox/);
+    assert.match(problem(`FROM $BASE AS src\n${url}\nCOPY a /`), /"src", which has COPY/);
+    assert.match(problem(`FROM scratch AS src\n${url}\n${url}`), /which has a second ADD/);
+    assert.match(problem(`FROM scratch AS src\nADD https://a/b https://a/c /`), /which adds several sources/);
+    assert.match(problem('FROM scratch AS src\nADD file /'), /which adds what is not remote/);
+    assert.match(problem('FROM scratch AS src'), /which has no ADD/);
   });
 });

@@ -5,8 +5,8 @@ import { join } from 'node:path';
 import { authorizeGit, authorizeHttp, type Secrets } from '../../context/authorize.ts';
 import { readContent } from '../../context/content.ts';
 import { openDirectory } from '../../context/dir.ts';
-import { safeName } from '../../context/download.ts';
-import { fetchGit } from '../../context/git.ts';
+import { type Downloaded, safeName } from '../../context/download.ts';
+import { fetchGit, type GitCheckout } from '../../context/git.ts';
 import { type GitSource, parseGitUrl } from '../../context/git-url.ts';
 import type { ContextHelpers } from '../../context/open.ts';
 import { recognizeArchive, spoolTar } from '../../context/spool-tar.ts';
@@ -50,11 +50,32 @@ export async function fetchItems(step: CopyStep, scope: FetchScope): Promise<Fet
   return new Map(found);
 }
 
-async function fetchUrl(
-  item: CopyItem & { kind: 'url' },
-  step: CopyStep,
+/** What of an ADD counts for fetching. */
+export type FetchFlags = Pick<CopyStep, 'checksum' | 'keepGitDir'>;
+export type UrlItem = Extract<CopyItem, { readonly kind: 'url' }>;
+export type GitItem = Extract<CopyItem, { readonly kind: 'git' }>;
+
+async function fetchUrl(item: UrlItem, step: FetchFlags, scope: FetchScope): Promise<FileSource> {
+  const got = await downloadItem(item, step, scope);
+  return {
+    kind: 'file',
+    name: bytePath(got.name ?? nameOfUrl(item.url)),
+    mode: 0o600,
+    // Without a Last-Modified the beginning of time, as BuildKit has it: the same bytes stay the same file.
+    mtimeSec: got.lastModifiedSec ?? 0,
+    size: got.size,
+    content: got.content,
+    digest: got.digest,
+    remote: true,
+  };
+}
+
+/** @throws BuildError `integrity` when --checksum does not match, and what a download can come to */
+export async function downloadItem(
+  item: UrlItem,
+  step: FetchFlags,
   scope: FetchScope,
-): Promise<FileSource> {
+): Promise<Downloaded & { readonly content: ContentSource }> {
   const { download } = scope.tools.contextHelpers;
   if (!download) throw new BuildError('unsupported', `${printable(item.url)} cannot be downloaded here`);
   const to = join(scope.tools.store.tmp, temporaryName('add-'));
@@ -68,17 +89,7 @@ async function fetchUrl(
       throw mismatch(item, step.checksum, found);
     }
   }
-  return {
-    kind: 'file',
-    name: bytePath(got.name ?? nameOfUrl(item.url)),
-    mode: 0o600,
-    // Without a Last-Modified the beginning of time, as BuildKit has it: the same bytes stay the same file.
-    mtimeSec: got.lastModifiedSec ?? 0,
-    size: got.size,
-    content,
-    digest: got.digest,
-    remote: true,
-  };
+  return { ...got, content };
 }
 
 /** The checksum of a content with the algorithm that `wanted` names. */
@@ -95,7 +106,7 @@ async function checksumLike(wanted: string, content: ContentSource, sha256: stri
   return `${algorithm}:${hash.digest('hex')}`;
 }
 
-function mismatch(item: CopyItem & { kind: 'url' }, expected: string, found: string): BuildError {
+function mismatch(item: UrlItem, expected: string, found: string): BuildError {
   return new BuildError(
     'integrity',
     `${printable(item.url)} does not have the checksum that --checksum asks for`,
@@ -118,24 +129,9 @@ function nameOfUrl(url: string): string {
   return safeName(last) ?? '__unnamed__';
 }
 
-async function fetchRepository(
-  item: CopyItem & { kind: 'git' },
-  step: CopyStep,
-  scope: FetchScope,
-): Promise<TreeSource> {
-  const source = gitSource(item, step);
-  const dir = join(scope.tools.store.tmp, temporaryName('git-'));
-  makePrivateDir(dir);
-  const { gitEnv = {}, hashContents } = scope.tools.contextHelpers;
-  const keepGitDir = step.keepGitDir || (source.keepGitDir ?? false);
-  const checkout = await fetchGit(source, {
-    dir,
-    // A Dockerfile reaches the user's keys only when --ssh lends them.
-    env: { ...gitEnv, SSH_AUTH_SOCK: scope.request?.sshSockets.get('default') },
-    keepGitDir,
-    authorize: authorizeGit(scope.request?.secrets ?? new Map()),
-    signal: scope.signal,
-  });
+async function fetchRepository(item: GitItem, step: FetchFlags, scope: FetchScope): Promise<TreeSource> {
+  const checkout = await checkOutItem(item, step, scope);
+  const { hashContents } = scope.tools.contextHelpers;
   const tree = openDirectory(checkout.root, {
     description: printable(item.url),
     ...checkout.look,
@@ -144,7 +140,24 @@ async function fetchRepository(
   return wholeTree(tree, '' as BytePath, '');
 }
 
-function gitSource(item: CopyItem & { kind: 'git' }, step: CopyStep): GitSource {
+/** @throws BuildError `integrity` when --checksum is not the commit, and what fetching can come to */
+export async function checkOutItem(item: GitItem, step: FetchFlags, scope: FetchScope): Promise<GitCheckout> {
+  const source = gitSource(item, step);
+  const dir = join(scope.tools.store.tmp, temporaryName('git-'));
+  makePrivateDir(dir);
+  const { gitEnv = {} } = scope.tools.contextHelpers;
+  const keepGitDir = step.keepGitDir || (source.keepGitDir ?? false);
+  return fetchGit(source, {
+    dir,
+    // A Dockerfile reaches the user's keys only when --ssh lends them.
+    env: { ...gitEnv, SSH_AUTH_SOCK: scope.request?.sshSockets.get('default') },
+    keepGitDir,
+    authorize: authorizeGit(scope.request?.secrets ?? new Map()),
+    signal: scope.signal,
+  });
+}
+
+function gitSource(item: GitItem, step: FetchFlags): GitSource {
   const source = parseGitUrl(item.url);
   if (source === undefined) throw new BuildError('dockerfile', `${printable(item.url)} is no git repository`);
   const { checksum } = step;

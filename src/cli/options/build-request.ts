@@ -21,7 +21,6 @@ export function makeBuildRequest(context: string, flags: BuildFlags, env: Env, c
     );
   }
   const tags = flags.tag.map(parseTag);
-  const epoch = parseEpoch(flags, env);
   return {
     context,
     ...(flags.file === undefined ? {} : { file: flags.file }),
@@ -51,7 +50,6 @@ export function makeBuildRequest(context: string, flags: BuildFlags, env: Env, c
     secrets: new Map(flags.secret.map(spec => parseSecret(spec, env, cwd))),
     sshSockets: new Map(flags.ssh.map(spec => parseSsh(spec, env))),
     allow: new Set(flags.allow.map(checkEntitlement)),
-    ...(epoch === undefined ? {} : { sourceDateEpoch: epoch }),
   };
 }
 
@@ -221,14 +219,4 @@ function checkEntitlement(name: string): string {
   if (!known.includes(name))
     throw usage(`--allow ${printable(name)} is not an entitlement`, `known: ${known.join(', ')}`);
   return name;
-}
-
-/** From `--build-arg SOURCE_DATE_EPOCH=` or the environment, as docker takes it. */
-function parseEpoch(flags: BuildFlags, env: Env): number | undefined {
-  const arg = flags.buildArg.findLast(item => item.startsWith('SOURCE_DATE_EPOCH='));
-  const text = arg?.slice('SOURCE_DATE_EPOCH='.length) ?? env.SOURCE_DATE_EPOCH;
-  if (text === undefined || text === '') return undefined;
-  if (!/^\d{1,12}$/.test(text))
-    throw usage(`SOURCE_DATE_EPOCH=${printable(text)} is not a number of seconds since 1970`);
-  return Number(text);
 }

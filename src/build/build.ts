@@ -17,6 +17,7 @@ import { checkDockerfile } from './check.ts';
 import { contextOptions } from './context-options.ts';
 import { type ResolvedEpoch, resolveEpoch } from './epoch.ts';
 import { Journal } from './journal.ts';
+import { refuseMissingSources } from './missing-sources.ts';
 import { namedContextsOf, type OpenedContexts, openNamedContexts } from './named-contexts.ts';
 import { refuseRemoteContexts, refuseRemoteSources } from './offline.ts';
 import {
@@ -67,7 +68,9 @@ export async function build(request: BuildRequest, given: Tools): Promise<BuildR
 
   const contexts: Contexts = new Map([[undefined, context.tree], ...treesOf(files)]);
   const bases = new Map(plans.flatMap(plan => [...plan.bases]));
-  const results = await execute(graph, contexts, bases, request, tools);
+  const sources = new Sources(tools, contexts, bases);
+  refuseMissingSources(graph.stages, sources);
+  const results = await execute(graph, sources, request, tools);
   const sourceDateEpoch = request.sourceDateEpoch ?? plans[0]?.outline.sourceDateEpoch;
   const dated = sourceDateEpoch === undefined ? request : { ...request, sourceDateEpoch };
   const images = await allOf(
@@ -154,8 +157,7 @@ function keepWarnings(tools: Tools): { readonly tools: Tools; readonly warnings:
 
 async function execute(
   graph: JoinedGraph,
-  contexts: Contexts,
-  bases: ReadonlyMap<string, BaseImage>,
+  sources: Sources,
   request: BuildRequest,
   tools: Tools,
 ): Promise<Map<number, StageResult>> {
@@ -164,7 +166,7 @@ async function execute(
     request,
     tools,
     journal,
-    sources: new Sources(tools, contexts, bases),
+    sources,
     stages: graph.stages,
     running: new Map(),
     ...(request.freshCacheMounts ? { emptiedMounts: new Map() } : {}),

@@ -104,6 +104,21 @@ for (const { name, files = {}, args = [], status = 1, says } of cases) {
   });
 }
 
+test('all missing COPY sources are said at once, before anything is executed', async () => {
+  using slipway = program();
+  const dockerfile = 'FROM scratch\nRUN ["/would-fail-too"]\nCOPY one /\nCOPY A.txt two /\n';
+  const ended = await slipway.run(['build', context(slipway, { Dockerfile: dockerfile, 'a.txt': '' })]);
+  assert.equal(ended.status, 1);
+  const errors = ended.stderr.split('\n').filter(line => line.startsWith('error: '));
+  assert.deepEqual(
+    errors,
+    ['one', 'A.txt', 'two'].map(name => `error: "/${name}" was not found in the build context`),
+  );
+  assert.match(ended.stderr, /Dockerfile:4\n/);
+  assert.match(ended.stderr, /did you mean "a\.txt"/);
+  assert.doesNotMatch(ended.stderr, /^#\d+ \[/m, 'a step began');
+});
+
 test('--debug shows where in the program', async () => {
   using slipway = program();
   const ended = await slipway.run([

@@ -92,6 +92,13 @@ export function selectSources(step: CopyStep, tree: FileTree, fetched: FetchedIt
   return { sources, warnings: selector.warnings };
 }
 
+/** Paths of a step that are not in the tree, each with what {@link selectSources} would throw. Wildcards may match nothing. */
+export function missingSources(step: CopyStep, tree: FileTree): readonly BuildError[] {
+  if (step.parents) return [];
+  const selector = new Selector(step, tree);
+  return step.items.flatMap(item => (item.kind === 'path' ? selector.missing(item.path, item.range) : []));
+}
+
 /** Everything below a directory of a tree, as one source; for git references and tests. */
 export function wholeTree(tree: FileTree, directory: BytePath, name: string): TreeSource {
   const root = tree.lookup(directory);
@@ -127,6 +134,18 @@ class Selector {
 
   select(written: string, range: SourceRange): TreeSource[] {
     return this.#step.parents ? this.#withParents(written, range) : this.#plain(written, range);
+  }
+
+  missing(written: string, range: SourceRange): BuildError[] {
+    const path = clamp(written);
+    if (hasWildcards(path)) return [];
+    try {
+      this.#resolve(path, written, range);
+      return [];
+    } catch (error) {
+      if (error instanceof BuildError && error.code === 'context') return [error];
+      throw error;
+    }
   }
 
   #plain(written: string, range: SourceRange): TreeSource[] {

@@ -162,6 +162,7 @@ async function execute(
   tools: Tools,
 ): Promise<Map<number, StageResult>> {
   const journal = new Journal(request, tools);
+  tools.mountTravel?.expect(cacheMountsOf(graph));
   const context = {
     request,
     tools,
@@ -186,6 +187,15 @@ async function execute(
     // Finished steps are kept also when a later one failed.
     await tools.store.meta.flush();
   }
+}
+
+/** Ids of the cache mounts that steps name. */
+function cacheMountsOf({ stages }: JoinedGraph): string[] {
+  return stages.flatMap(({ steps }) =>
+    steps.flatMap(step =>
+      step.kind === 'run' ? step.mounts.flatMap(mount => (mount.type === 'cache' ? mount.id : [])) : [],
+    ),
+  );
 }
 
 function stageOf(graph: JoinedGraph, index: number): PlannedStage {

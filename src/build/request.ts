@@ -3,6 +3,7 @@ import type { OutputSpec } from '../export/output-spec.ts';
 import type { Platform } from '../image/platform.ts';
 import type { Reference } from '../image/reference.ts';
 import type { SandboxRequest } from '../sandbox/sandbox.ts';
+import type { MountSource, MountTarget } from './cache-mounts/place.ts';
 
 export type PullPolicy = 'missing' | 'always' | 'never';
 
@@ -35,6 +36,10 @@ export interface BuildRequest {
   readonly noCacheFilter: readonly string[];
   /** What earlier builds left in the cache mounts of executed steps is thrown away. Default false. */
   readonly freshCacheMounts?: boolean;
+  /** Where empty cache mounts are filled from, the first that has one. Default none. */
+  readonly cacheMountFrom?: readonly MountSource[];
+  /** Where cache mounts go when the build ends. Default none. */
+  readonly cacheMountTo?: readonly MountTarget[];
   /** Results that are older are not taken, in milliseconds. Absent: none is too old. */
   readonly cacheTtlMs?: number;
   /** Say of every executed step why it was not cached. Default false. */

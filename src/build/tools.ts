@@ -10,6 +10,7 @@ import type { BaseRequest } from '../plan/steps.ts';
 import type { Sandbox } from '../sandbox/sandbox.ts';
 import type { SnapshotDriver } from '../snapshot/driver.ts';
 import type { Store } from '../store/store.ts';
+import type { MountTravel } from './cache-mounts/travel.ts';
 import type { PullPolicy } from './request.ts';
 
 /** An image that a stage starts from or that is copied from. Its layers are fetched when somebody reads them. */
@@ -41,6 +42,8 @@ export interface Tools {
   readonly contextHelpers: ContextHelpers;
   /** Downloads for ADD. */
   readonly download: Download;
+  /** Absent: cache mounts neither come from elsewhere nor go there. */
+  readonly mountTravel?: MountTravel;
   readonly emit: Emit;
   /** Milliseconds since 1970. */
   now(): number;

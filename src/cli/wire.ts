@@ -3,6 +3,7 @@ import { availableParallelism, homedir } from 'node:os';
 import { join } from 'node:path';
 import type { Command } from 'commander';
 import { makeBaseFinder } from '../build/base-finder.ts';
+import type { TravelTools } from '../build/cache-mounts/travel.ts';
 import type { Tools } from '../build/tools.ts';
 import { openRecords } from '../cache/records.ts';
 import { openStatIndex } from '../cache/stat-index.ts';
@@ -97,6 +98,17 @@ export interface WireOptions {
   readonly registries?: GivenRegistryOptions;
   /** No socket is opened: what would need one is an error. Default false. */
   readonly offline?: boolean;
+}
+
+/** Where cache mounts come from and go to. */
+export function openMountPlace(images: ImageTools): TravelTools['open'] {
+  return async spec => {
+    if (spec.type === 'local') {
+      return (await import('../build/cache-mounts/layout-place.ts')).layoutPlace(spec.dir, spec.tag);
+    }
+    const { registryPlace } = await import('../build/cache-mounts/registry-place.ts');
+    return registryPlace(await images.registries(), spec.ref);
+  };
 }
 
 export async function openTools(session: Session, command: Command, options: WireOptions): Promise<Wired> {

@@ -11,33 +11,65 @@ import { annotationKeys, indexText, layoutText } from '../store/layout-index.ts'
 import type { Store } from '../store/store.ts';
 import { BlobCheck, blobName, readBlob } from './archive.ts';
 import { outputFailure, removeEmpty } from './destination.ts';
-import { documentsOf, indexEntries, layersOf, type Packed } from './pack.ts';
+import { type Document, documentsOf, indexEntries, layersOf, type Packed } from './pack.ts';
+
+/** A blob for a layout, and its bytes, which are checked on their way. */
+export interface LayoutBlob {
+  readonly descriptor: Descriptor;
+  open(): AsyncIterable<Uint8Array>;
+}
+
+/** What a layout is to get, and all that its index.json is to list. */
+export interface LayoutChange {
+  readonly blobs: readonly LayoutBlob[];
+  readonly documents: readonly Document[];
+  readonly entries: readonly unknown[];
+  /** Blobs that nothing in the layout refers to any more; removed last. */
+  readonly unneeded?: readonly Digest[];
+}
 
 /**
  * Adds the image to the layout at `dir`, which is made when it is not there. Entries of index.json with the same name
  * (or none, when the image has none) are replaced, others stay. On failure the blobs that were added are removed.
  * @throws BuildError `output`, `usage` when the directory holds something else, `interrupted`
  */
-export async function writeLayoutDirectory(
+export function writeLayoutDirectory(
   dir: string,
   packed: Packed,
   names: readonly string[],
   store: Store,
   signal: AbortSignal,
 ): Promise<void> {
+  const blobs = layersOf(packed).map(descriptor => ({ descriptor, open: () => readBlob(descriptor, store) }));
+  return updateLayout(dir, signal, async entries => {
+    const kept = entries.filter(entry => !isReplaced(entry, names));
+    return { blobs, documents: documentsOf(packed), entries: [...kept, ...indexEntries(packed, names)] };
+  });
+}
+
+/**
+ * Changes the layout at `dir`, which is made when it is not there, alone. On failure what was added is removed.
+ * @param change is given what index.json lists; undefined: it stays as it is
+ * @throws BuildError `output`, `usage` when the directory holds something else, `interrupted`
+ */
+export async function updateLayout(
+  dir: string,
+  signal: AbortSignal,
+  change: (entries: readonly unknown[]) => Promise<LayoutChange | undefined>,
+): Promise<void> {
   const made: string[] = [];
   let firstMade: string | undefined;
   try {
     firstMade = await mkdir(dir, { recursive: true });
     using _lock = await waitForLock(dir, 'exclusive', signal);
-    const entries = existingEntries(dir);
-    for (const blob of layersOf(packed)) await addBlob(dir, blob, store, made, signal);
-    for (const { descriptor, bytes } of documentsOf(packed)) await addText(dir, descriptor, bytes, made);
-    await syncBlobs(dir, packed);
+    const wanted = await change(existingEntries(dir));
+    if (wanted === undefined) return;
+    for (const blob of wanted.blobs) await addBlob(dir, blob, made, signal);
+    for (const { descriptor, bytes } of wanted.documents) await addText(dir, descriptor, bytes, made);
+    await syncBlobs(dir, wanted);
     writeFileAtomically(join(dir, 'oci-layout'), layoutText, 0o644);
-    const kept = entries.filter(entry => !isReplaced(entry, names));
-    const index = indexText([...kept, ...indexEntries(packed, names)]);
-    writeFileAtomically(join(dir, 'index.json'), index, 0o644);
+    writeFileAtomically(join(dir, 'index.json'), indexText(wanted.entries), 0o644);
+    for (const digest of wanted.unneeded ?? []) await rm(join(dir, blobName(digest)), { force: true });
   } catch (error) {
     await undo(dir, made, firstMade);
     if (signal.aborted) throw error;
@@ -89,15 +121,14 @@ function isReplaced(entry: unknown, names: readonly string[]): boolean {
 
 async function addBlob(
   dir: string,
-  blob: Descriptor,
-  store: Store,
+  { descriptor, open }: LayoutBlob,
   made: string[],
   signal: AbortSignal,
 ): Promise<void> {
-  if (isThere(dir, blob)) return;
-  await addFile(dir, blob.digest, made, async write => {
-    const check = new BlobCheck(blob);
-    for await (const chunk of readBlob(blob, store)) {
+  if (isThere(dir, descriptor)) return;
+  await addFile(dir, descriptor.digest, made, async write => {
+    const check = new BlobCheck(descriptor);
+    for await (const chunk of open()) {
       if (signal.aborted) throw signal.reason;
       check.update(chunk);
       await write(chunk);
@@ -137,9 +168,9 @@ async function addFile(
   made.push(path);
 }
 
-async function syncBlobs(dir: string, packed: Packed): Promise<void> {
-  const all = [...layersOf(packed), ...documentsOf(packed).map(document => document.descriptor)];
-  for (const place of new Set(all.map(blob => dirname(join(dir, blobName(blob.digest)))))) {
-    await fsyncDir(place);
-  }
+async function syncBlobs(dir: string, { blobs, documents }: LayoutChange): Promise<void> {
+  const all = [...blobs, ...documents].map(({ descriptor }) =>
+    dirname(join(dir, blobName(descriptor.digest))),
+  );
+  for (const place of new Set(all)) await fsyncDir(place);
 }

@@ -62,6 +62,18 @@ export type Job =
       readonly index: IndexPaths;
       readonly clampSec: number;
     }
+  /** Writes a directory, as it is, as a deterministic tar. */
+  | { readonly kind: 'pack-files'; readonly root: string; readonly tar: string }
+  /** Unpacks such a tar, compressed or not, into an empty directory, and checks its diffId. */
+  | {
+      readonly kind: 'unpack-files';
+      readonly file: string;
+      /** For messages. */
+      readonly name: string;
+      readonly diffId: Digest;
+      readonly into: string;
+      readonly maxBytes: number;
+    }
   /** sha256 of each content. */
   | { readonly kind: 'hash'; readonly contents: readonly ContentSource[] };
 
@@ -71,6 +83,8 @@ export interface JobResults {
   scan: TreeFacts;
   'pack-tree': TarFacts;
   clamp: TarFacts;
+  'pack-files': TarFacts;
+  'unpack-files': TarFacts;
   hash: readonly Digest[];
 }
 

@@ -11,6 +11,7 @@ import { algorithmOf, type Digest, digestFromHash } from '../image/digest.ts';
 import { bytePath, type ContentSource, type LayerInput } from '../tree/entry.ts';
 import { arrange } from './arrange.ts';
 import { ContentReader } from './contents.ts';
+import { FilesExtractor, packFiles } from './files.ts';
 import { Indexer } from './indexer.ts';
 import type { Job, JobKind, JobOf, JobResults, TarFacts, TreeFacts } from './jobs.ts';
 import { scanTree } from './scan.ts';
@@ -32,6 +33,10 @@ export async function perform(job: Job): Promise<JobResults[JobKind]> {
       return packTree(job);
     case 'clamp':
       return clampTar(job);
+    case 'pack-files':
+      return packFiles(job);
+    case 'unpack-files':
+      return unpackFiles(job);
     case 'hash':
       return hashContents(job.contents);
     default:
@@ -137,6 +142,21 @@ async function readLayer(job: JobOf<'read'>): Promise<TarFacts> {
   }
 }
 
+async function unpackFiles(job: JobOf<'unpack-files'>): Promise<TarFacts> {
+  const hash = createHash(algorithmOf(job.diffId));
+  const extractor = new FilesExtractor(job.into);
+  try {
+    const reader = new TarReader(extractor);
+    const size = await drain(job, hash, chunk => reader.push(chunk));
+    verify(job, hash);
+    reader.finish();
+    syncFileSystem(job.into);
+    return { diffId: job.diffId, size };
+  } finally {
+    extractor.close();
+  }
+}
+
 /** Trees are written with the rights that this process has. */
 function treeOptions(): ExtractOptions {
   const isRoot = process.geteuid?.() === 0 && !inUserNamespace();
@@ -148,7 +168,9 @@ function treeOptions(): ExtractOptions {
   };
 }
 
-async function drain(job: JobOf<'read'>, hash: Hash, sink: (chunk: Uint8Array) => void): Promise<number> {
+type ReadJob = Pick<JobOf<'read'>, 'file' | 'name' | 'diffId' | 'maxBytes'>;
+
+async function drain(job: ReadJob, hash: Hash, sink: (chunk: Uint8Array) => void): Promise<number> {
   let size = 0;
   for await (const chunk of decompress(chunksOf(job.file), detectCompression(headOf(job.file)))) {
     size += chunk.length;
@@ -167,7 +189,7 @@ async function drain(job: JobOf<'read'>, hash: Hash, sink: (chunk: Uint8Array) =
   return size;
 }
 
-function verify({ diffId, name }: JobOf<'read'>, hash: Hash): void {
+function verify({ diffId, name }: ReadJob, hash: Hash): void {
   const found = digestFromHash(hash.digest('hex'), algorithmOf(diffId));
   if (found === diffId) return;
   throw new BuildError('integrity', `the layer ${name} does not hold the bytes that its image promises`, {

@@ -27,6 +27,8 @@ export interface CacheMountOptions {
   readonly seed?: () => Promise<{ source: string }>;
   /** What earlier builds left is thrown away; the build's own memory of having done so. */
   readonly emptied?: EmptiedSlots;
+  /** Fills the cache from elsewhere if it is to be, unless it begins empty. */
+  readonly arrive?: (id: string, signal: AbortSignal) => Promise<void>;
 }
 
 /** @throws BuildError `interrupted` while waiting for a locked one */
@@ -34,11 +36,12 @@ export async function openCacheMount(
   store: Store,
   mount: CacheSpec,
   signal: AbortSignal,
-  { seed, emptied }: CacheMountOptions = {},
+  { seed, emptied, arrive }: CacheMountOptions = {},
 ): Promise<CacheMount> {
   const home = join(store.root, 'mounts', hexOf(digestOf(mount.id)));
   mkdirSync(home, { recursive: true, mode: 0o700 });
   if (!existsSync(join(home, 'id'))) writeFileSync(join(home, 'id'), mount.id, { mode: 0o600 });
+  if (emptied === undefined) await arrive?.(mount.id, signal);
   const { dir, lock } = await takeSlot(home, mount.sharing, signal, emptied);
   try {
     await prepare(home, dir, mount, signal, seed);

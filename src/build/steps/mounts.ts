@@ -212,6 +212,7 @@ class Opener {
     const cache = await openCacheMount(tools.store, mount, signal, {
       ...(seed === undefined ? {} : { seed }),
       ...(emptied === undefined ? {} : { emptied }),
+      ...(tools.mountTravel ? { arrive: tools.mountTravel.arrive.bind(tools.mountTravel) } : {}),
     });
     this.#closers.push(cache.close);
     this.mounts.push({ kind: 'bind', source: cache.path, target: mount.target, readonly: mount.readonly });

@@ -6,6 +6,7 @@ import type { Command } from 'commander';
 import type { BuildResult } from '../../build/build.ts';
 import type { Delivery } from '../../build/deliver.ts';
 import type { BuildRequest } from '../../build/request.ts';
+import type { Tools } from '../../build/tools.ts';
 import { BuildError } from '../../errors.ts';
 import type { Emit } from '../../events.ts';
 import type { Digest } from '../../image/digest.ts';
@@ -16,6 +17,7 @@ import { addBuildOptions, type BuildFlags } from '../options/build-options.ts';
 import { type GivenRegistryOptions, registryOptions, requireAuthFile } from '../options/registry-options.ts';
 import type { ProgressMode } from '../progress/progress.ts';
 import type { Session } from '../session.ts';
+import type { Wired } from '../wire.ts';
 
 export function defineBuild(program: Command, session: Session): void {
   addBuildOptions(
@@ -101,8 +103,9 @@ async function buildAndDeliver(
     registries,
     offline,
   });
+  const warn = (text: string) => session.err(`warning: ${text}\n`);
   const work = async () => {
-    const result = await build(request, wired.tools);
+    const result = await withMountTravel(request, wired, warn, tools => build(request, tools));
     const delivery = await deliver(result.images, request, wired.tools, {
       push: wired.push,
       stream: wired.stream,
@@ -113,10 +116,27 @@ async function buildAndDeliver(
   };
   // What went to stdout cannot be taken back.
   const isStream = request.outputs.some(spec => 'dest' in spec && spec.dest === '-');
-  const warn = (text: string) => session.err(`warning: ${text}\n`);
   const done = isStream ? await work() : await healing(wired.tools.store, warn, work);
   await keepHouse(wired.tools.store, session);
   return done;
+}
+
+/** Cache mounts are sent away also when the build failed: what a step downloaded is worth keeping. */
+async function withMountTravel(
+  request: BuildRequest,
+  { tools, images }: Wired,
+  warn: (text: string) => void,
+  work: (tools: Tools) => Promise<BuildResult>,
+): Promise<BuildResult> {
+  const { cacheMountFrom: from = [], cacheMountTo: to = [] } = request;
+  if (from.length === 0 && to.length === 0) return work(tools);
+  const [{ openMountPlace }, { travelling }] = await Promise.all([
+    import('../wire.ts'),
+    import('../../build/cache-mounts/travel.ts'),
+  ]);
+  return travelling(from, to, { ...tools, warn, open: openMountPlace(images) }, tools.signal, mountTravel =>
+    work({ ...tools, mountTravel }),
+  );
 }
 
 /** For --load; that there is an engine is found out before anything is built. */

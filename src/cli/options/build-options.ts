@@ -18,6 +18,8 @@ export interface BuildFlags extends RegistryFlags, RunFlags {
   /** `--no-cache-mounts` */
   readonly cacheMounts: boolean;
   readonly cacheTtl?: string;
+  readonly cacheMountFrom: readonly string[];
+  readonly cacheMountTo: readonly string[];
   readonly explain?: boolean;
   readonly offline?: boolean;
   readonly pull?: boolean | string;
@@ -51,7 +53,23 @@ function repeated(flags: string, description: string): Option {
 }
 
 export function addBuildOptions(command: Command): Command {
-  return addRegistryOptions(addRunOptions(addOwnOptions(command)));
+  return addRegistryOptions(addRunOptions(addTravelOptions(addOwnOptions(command))));
+}
+
+function addTravelOptions(command: Command): Command {
+  return command
+    .addOption(
+      repeated(
+        '--cache-mount-from <spec>',
+        'fill empty cache mounts: [id=name,...]type=registry,ref=... or type=local,src=...',
+      ),
+    )
+    .addOption(
+      repeated(
+        '--cache-mount-to <spec>',
+        'keep cache mounts elsewhere too: [id=name,...]type=registry,ref=... or type=local,dest=...',
+      ),
+    );
 }
 
 function addOwnOptions(command: Command): Command {
@@ -138,6 +156,8 @@ export const buildDefaults: BuildFlags = {
   cache: true,
   cacheFilter: [],
   cacheMounts: true,
+  cacheMountFrom: [],
+  cacheMountTo: [],
   output: [],
   label: [],
   annotation: [],

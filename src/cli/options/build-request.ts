@@ -8,6 +8,7 @@ import { formatPlatform, hostPlatform, parsePlatform } from '../../image/platfor
 import { parseReference, type Reference, withDefaultTag } from '../../image/reference.ts';
 import { parseAge } from './age.ts';
 import type { BuildFlags } from './build-options.ts';
+import { parseMountSource, parseMountTarget } from './cache-mount-options.ts';
 import { runSettings } from './run-options.ts';
 
 type Env = Readonly<Record<string, string | undefined>>;
@@ -41,6 +42,8 @@ export function makeBuildRequest(context: string, flags: BuildFlags, env: Env, c
       .map(name => name.trim().toLowerCase()),
     ...(flags.cacheTtl === undefined ? {} : { cacheTtlMs: parseAge(flags.cacheTtl, '--cache-ttl') }),
     ...(flags.cacheMounts ? {} : { freshCacheMounts: true }),
+    cacheMountFrom: flags.cacheMountFrom.map(text => parseMountSource(text, cwd)),
+    cacheMountTo: flags.cacheMountTo.map(text => parseMountTarget(text, cwd)),
     explain: flags.explain ?? false,
     offline: isOffline(flags),
     pull: pullPolicy(flags.pull),
@@ -57,6 +60,11 @@ function isOffline(flags: BuildFlags): boolean {
   if (!flags.offline) return false;
   if (flags.push || flags.output.some(text => /(?:^|,)(?:type=registry|push=true)(?:,|$)/.test(text))) {
     throw usage('--offline does not go with pushing to a registry');
+  }
+  if (
+    [...flags.cacheMountFrom, ...flags.cacheMountTo].some(text => /(?:^|,)type=registry(?:,|$)/.test(text))
+  ) {
+    throw usage('--offline does not go with cache mounts in a registry');
   }
   if (flags.pull !== undefined && pullPolicy(flags.pull) === 'always') {
     throw usage('--offline does not go with --pull');

@@ -1,0 +1,297 @@
+// Cache mounts travel: a mount that is empty here is filled from where an earlier build, perhaps on another machine, left
+// its content, when the first step opens it; and goes there when the build ends, if its content is new there.
+import { existsSync, mkdirSync, readdirSync, renameSync } from 'node:fs';
+import { join } from 'node:path';
+import { BuildError, messageOf } from '../../errors.ts';
+import type { Emit } from '../../events.ts';
+import { type Lock, tryLock, waitForLock } from '../../host/lock.ts';
+import { makeTempDir, removeTree, temporaryName } from '../../host/temp.ts';
+import { digestOf, hexOf, shortId } from '../../image/digest.ts';
+import { packTar } from '../../layer/pack.ts';
+import { sharedPool } from '../../layer/pool.ts';
+import { fileBlob, type PushBlob } from '../../registry/push.ts';
+import type { Store } from '../../store/store.ts';
+import { type MountLayer, mountLayer } from './artifact.ts';
+import type { MountSource, MountTarget, Place, PlaceSpec } from './place.ts';
+
+/** As images have it: what unpacks to more is refused. */
+const maxUnpackedBytes = 64 * 1024 ** 3;
+/** Another build may be in a step that uses the mount; so long it is waited for. */
+const patienceMs = 30_000;
+const defaultLevels = { gzip: 4, zstd: 3 } as const;
+
+/** What the steps of a build ask. */
+export interface MountTravel {
+  /** Cache mounts that the Dockerfile names, whether their steps are executed or not. */
+  expect(ids: Iterable<string>): void;
+  /** Called before a mount is used: fills it if it is empty here, or was to be replaced, and there is something to fill it with. */
+  arrive(id: string, signal: AbortSignal): Promise<void>;
+}
+
+export interface TravelTools {
+  readonly store: Store;
+  readonly emit: Emit;
+  now(): number;
+  /** Something that does not stop the build. */
+  warn(text: string): void;
+  open(spec: PlaceSpec): Promise<Place>;
+}
+
+/**
+ * Mounts are sent away also when the work failed, and then a failure to do so is a warning.
+ * @throws BuildError what `work` throws, or else what went wrong with a target whose failures count
+ */
+export async function travelling<T>(
+  sources: readonly MountSource[],
+  targets: readonly MountTarget[],
+  tools: TravelTools,
+  signal: AbortSignal,
+  work: (travel: MountTravel) => Promise<T>,
+): Promise<T> {
+  const mounts = new TravellingMounts(sources, tools);
+  let result: T;
+  try {
+    result = await work(mounts);
+  } catch (error) {
+    const forgiving = targets.map(target => ({ ...target, ignoreError: true }));
+    if (!signal.aborted) await mounts.depart(forgiving, signal).catch(() => {});
+    throw error;
+  }
+  await mounts.depart(targets, signal);
+  return result;
+}
+
+class TravellingMounts implements MountTravel {
+  readonly #sources: readonly MountSource[];
+  readonly #tools: TravelTools;
+  readonly #named = new Set<string>();
+  readonly #arriving = new Map<string, Promise<void>>();
+  readonly #listed = new Map<MountSource, Promise<Listed | undefined>>();
+
+  constructor(sources: readonly MountSource[], tools: TravelTools) {
+    this.#sources = sources;
+    this.#tools = tools;
+  }
+
+  expect(ids: Iterable<string>): void {
+    for (const id of ids) this.#named.add(id);
+  }
+
+  /** Once in a build; who comes later waits for the first. */
+  arrive(id: string, signal: AbortSignal): Promise<void> {
+    const running = this.#arriving.get(id) ?? this.#arrive(id, signal);
+    this.#arriving.set(id, running);
+    return running;
+  }
+
+  async #arrive(id: string, signal: AbortSignal): Promise<void> {
+    const sources = this.#sources.filter(({ ids }) => ids === undefined || ids.includes(id));
+    if (sources.length === 0) return;
+    const { slot, fs } = this.#slot(id);
+    mkdirSync(slot, { recursive: true, mode: 0o700 });
+    // Somebody who has it open is about to fill it.
+    using lock = tryLock(slot, 'exclusive');
+    if (!lock) return;
+    for (const source of isEmpty(fs) ? sources : sources.filter(({ overwrite }) => overwrite)) {
+      if (await this.#fill(id, source, slot, signal)) return;
+    }
+  }
+
+  /** @returns whether the source had the mount; one that cannot be had is a warning */
+  async #fill(id: string, source: MountSource, slot: string, signal: AbortSignal): Promise<boolean> {
+    const listed = await this.#list(source, signal);
+    const layer = listed?.layers.find(each => each.id === id);
+    if (!listed || !layer) return false;
+    const { place } = listed;
+    try {
+      await this.#unit(`cache-mount:from:${id}`, `importing cache mount ${id} from ${place.name}`, async () =>
+        this.#unpack(layer, place, slot, signal),
+      );
+      return true;
+    } catch (error) {
+      signal.throwIfAborted();
+      this.#tools.warn(`cache mount ${id} was not imported from ${place.name}: ${messageOf(error)}`);
+      return false;
+    }
+  }
+
+  /** Complete or not at all. */
+  async #unpack(layer: MountLayer, place: Place, slot: string, signal: AbortSignal): Promise<void> {
+    await using spool = await makeTempDir(this.#tools.store.tmp, 'mount-');
+    const file = join(spool.path, 'blob');
+    await place.fetch(layer, file, signal);
+    const fresh = join(slot, temporaryName('fresh-'));
+    const fs = join(slot, 'fs');
+    try {
+      mkdirSync(fresh, { mode: 0o700 });
+      const name = `of cache mount ${layer.id}`;
+      const { diffId } = layer;
+      await sharedPool().run(
+        { kind: 'unpack-files', file, name, diffId, into: fresh, maxBytes: maxUnpackedBytes },
+        signal,
+      );
+      await removeTree(fs);
+      renameSync(fresh, fs);
+    } finally {
+      await removeTree(fresh);
+    }
+  }
+
+  /** Asked once for a build. */
+  #list(source: MountSource, signal: AbortSignal): Promise<Listed | undefined> {
+    const running = this.#listed.get(source) ?? this.#tryList(source, signal);
+    this.#listed.set(source, running);
+    return running;
+  }
+
+  async #tryList({ place: spec }: MountSource, signal: AbortSignal): Promise<Listed | undefined> {
+    const place = await this.#tools.open(spec);
+    try {
+      const layers = await place.list(signal);
+      return layers && { place, layers };
+    } catch (error) {
+      signal.throwIfAborted();
+      this.#tools.warn(`no cache mounts from ${place.name}: ${messageOf(error)}`);
+      return undefined;
+    }
+  }
+
+  /**
+   * Sends what the build, or an earlier one, left in the mounts to every target.
+   * @throws BuildError of the first target that failed and whose failure counts
+   */
+  async depart(targets: readonly MountTarget[], signal: AbortSignal): Promise<void> {
+    if (targets.length === 0) return;
+    await using spool = await makeTempDir(this.#tools.store.tmp, 'mount-');
+    const packed = new Map<string, Promise<PackedMount | undefined>>();
+    const pack = (id: string) => {
+      const running = packed.get(id) ?? this.#pack(id, spool.path, signal);
+      packed.set(id, running);
+      return running;
+    };
+    for (const target of targets) await this.#send(target, pack, spool.path, signal);
+  }
+
+  async #send(target: MountTarget, pack: Pack, spool: string, signal: AbortSignal): Promise<void> {
+    const place = await this.#tools.open(target.place);
+    const unit = `cache-mount:to:${place.name}`;
+    try {
+      await this.#unit(unit, `exporting cache mounts to ${place.name}`, async note => {
+        const mounts: PackedMount[] = [];
+        for (const id of target.ids ?? this.#named) {
+          const mount = await pack(id);
+          if (mount) mounts.push(mount);
+          else note(`${id}: nothing to export`);
+        }
+        if (mounts.length > 0) await this.#update(mounts, target, place, spool, signal, note);
+      });
+    } catch (error) {
+      signal.throwIfAborted();
+      if (!target.ignoreError) throw error;
+      this.#tools.warn(`no cache mounts went to ${place.name}: ${messageOf(error)}`);
+    }
+  }
+
+  /** Mounts that others left there stay; one whose content is there already is neither packed nor sent. */
+  async #update(
+    mounts: readonly PackedMount[],
+    target: MountTarget,
+    place: Place,
+    spool: string,
+    signal: AbortSignal,
+    note: (text: string) => void,
+  ): Promise<void> {
+    await place.update(async there => {
+      const layers = new Map(there.map(layer => [layer.id, layer] as const));
+      const blobs: PushBlob[] = [];
+      for (const mount of mounts) {
+        if (layers.get(mount.id)?.diffId === mount.diffId) {
+          note(`${mount.id}: unchanged`);
+          continue;
+        }
+        const { layer, blob } = await compress(mount, target, spool, signal);
+        layers.set(mount.id, layer);
+        blobs.push(blob);
+        note(`${mount.id}: ${shortId(layer.descriptor.digest)}, ${layer.descriptor.size} bytes`);
+      }
+      return blobs.length === 0 ? undefined : { layers: [...layers.values()], blobs };
+    }, signal);
+  }
+
+  /** @returns undefined when there is nothing in the mount */
+  async #pack(id: string, spool: string, signal: AbortSignal): Promise<PackedMount | undefined> {
+    const { slot, fs } = this.#slot(id);
+    if (!existsSync(slot) || isEmpty(fs)) return undefined;
+    using _lock = await lockForPacking(slot, id, signal);
+    const tar = join(spool, temporaryName('tar-'));
+    const { diffId, size } = await sharedPool().run({ kind: 'pack-files', root: fs, tar }, signal);
+    return { id, diffId, tar, size };
+  }
+
+  #slot(id: string): { readonly slot: string; readonly fs: string } {
+    const slot = join(this.#tools.store.root, 'mounts', hexOf(digestOf(id)), '0');
+    return { slot, fs: join(slot, 'fs') };
+  }
+
+  async #unit(
+    id: string,
+    name: string,
+    work: (note: (text: string) => void) => Promise<void>,
+  ): Promise<void> {
+    const { emit, now } = this.#tools;
+    emit({ kind: 'start', id, name, atMs: now() });
+    try {
+      await work(text => emit({ kind: 'note', id, text, atMs: now() }));
+      emit({ kind: 'end', id, outcome: 'done', atMs: now() });
+    } catch (error) {
+      emit({ kind: 'end', id, outcome: 'failed', error: messageOf(error), atMs: now() });
+      throw error;
+    }
+  }
+}
+
+interface Listed {
+  readonly place: Place;
+  readonly layers: readonly MountLayer[];
+}
+
+/** A mount as a tar. */
+interface PackedMount extends Pick<MountLayer, 'id' | 'diffId'> {
+  readonly tar: string;
+  readonly size: number;
+}
+
+type Pack = (id: string) => Promise<PackedMount | undefined>;
+
+function isEmpty(dir: string): boolean {
+  return !existsSync(dir) || readdirSync(dir).length === 0;
+}
+
+async function lockForPacking(slot: string, id: string, signal: AbortSignal): Promise<Lock> {
+  const patience = AbortSignal.timeout(patienceMs);
+  try {
+    return await waitForLock(slot, 'exclusive', AbortSignal.any([signal, patience]));
+  } catch (cause) {
+    signal.throwIfAborted();
+    throw new BuildError('store', `cache mount ${id} is in use by another build`, {
+      cause,
+      hint: 'export it when that build has ended',
+    });
+  }
+}
+
+async function compress(
+  { id, diffId, tar, size }: PackedMount,
+  { compression, level }: MountTarget,
+  spool: string,
+  signal: AbortSignal,
+): Promise<{ readonly layer: MountLayer; readonly blob: PushBlob }> {
+  if (compression === 'uncompressed') {
+    const layer = mountLayer(id, diffId, { digest: diffId, size }, compression);
+    return { layer, blob: fileBlob(layer.descriptor, tar) };
+  }
+  const file = join(spool, temporaryName('blob-'));
+  const how = { compression, level: level ?? defaultLevels[compression] };
+  const layer = mountLayer(id, diffId, await packTar(tar, diffId, file, how, signal), compression);
+  return { layer, blob: fileBlob(layer.descriptor, file) };
+}

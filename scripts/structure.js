@@ -45,6 +45,7 @@ const sees = {
     'tree',
   ],
   images: ['archive', 'dockerfile', 'export', 'host', 'layer', 'load', 'plan', 'registry', 'store', 'tree'],
+  library: ['host'],
   'index.ts': ['*'],
   cli: ['*'],
 };

@@ -48,7 +48,7 @@ async function run(session: Session): Promise<number> {
       session.signal.aborted && !(error instanceof BuildError && error.code === 'internal')
         ? new BuildError('interrupted', 'interrupted', { cause: error })
         : error;
-    process.stderr.write(renderError(failure, session.debug));
+    process.stderr.write(session.describeFailure(failure));
     return failure instanceof BuildError ? exitStatusOf(failure.code) : 1;
   }
 }
@@ -81,15 +81,17 @@ function makeSession(argv: readonly string[]): Session {
       stop.abort(signal);
     });
   }
+  const debug = argv.includes('--debug') || argv.includes('-D');
   return {
     argv,
     env: process.env,
     cwd: process.cwd(),
-    debug: argv.includes('--debug') || argv.includes('-D'),
+    debug,
     signal: stop.signal,
     status: 0,
     out: text => process.stdout.write(text),
     err: text => process.stderr.write(text),
+    describeFailure: error => renderError(error, debug),
   };
 }
 

@@ -13,6 +13,8 @@ export interface Session {
   out(text: string): void;
   /** Everything else, to stderr. */
   err(text: string): void;
+  /** The text for stderr when the command fails; a command whose output is for programs sets another one. */
+  describeFailure(error: unknown): string;
 }
 
 /** Help, version or a usage error was printed already. */

@@ -23,8 +23,10 @@ export interface ProgramOptions {
   readonly env?: Readonly<Record<string, string>>;
   /** Default: that of this process. */
   readonly cwd?: string;
-  /** Ends the program and everything in its process group with SIGKILL. */
+  /** Ends the program and everything in its process group, with `stopSignal`. */
   readonly signal?: AbortSignal;
+  /** Default SIGKILL. A program that ends by itself upon another one may clean up first. */
+  readonly stopSignal?: NodeJS.Signals;
   /** Receives output as it comes; what it throws ends the program and is thrown. Default: output is thrown away. */
   onOutput?(stream: 'stdout' | 'stderr', chunk: Buffer): void;
   readonly limits?: ProgramLimits;
@@ -61,7 +63,7 @@ export async function runProgram(argv: readonly string[], options: ProgramOption
   let failure: unknown;
   const stop = (reason: unknown) => {
     failure ??= reason;
-    killGroup(child.pid);
+    killGroup(child.pid, options.stopSignal ?? 'SIGKILL');
   };
   const watchers = watchLimits(options, program, stop);
   const receive = (stream: 'stdout' | 'stderr') => (chunk: Buffer) => {
@@ -219,10 +221,10 @@ function startError(program: string, error: unknown): BuildError {
   return new BuildError('sandbox', `${name} cannot be started: ${messageOf(error)}`, { cause: error });
 }
 
-function killGroup(pid: number | undefined): void {
+function killGroup(pid: number | undefined, signal: NodeJS.Signals): void {
   if (pid === undefined) return;
   try {
-    process.kill(-pid, 'SIGKILL');
+    process.kill(-pid, signal);
   } catch {
     // it has ended already
   }

@@ -1,17 +1,14 @@
 // slipway build: one Dockerfile and its context -> an image, delivered where the outputs say.
-import { writeFileSync } from 'node:fs';
-import { rename, rm } from 'node:fs/promises';
+import { rm } from 'node:fs/promises';
 import { resolve } from 'node:path';
 import type { Command } from 'commander';
 import type { BuildResult } from '../../build/build.ts';
-import type { Delivery } from '../../build/deliver.ts';
 import type { BuildRequest } from '../../build/request.ts';
 import type { Tools } from '../../build/tools.ts';
-import { BuildError } from '../../errors.ts';
 import type { Emit } from '../../events.ts';
-import type { Digest } from '../../image/digest.ts';
 import { parseReference } from '../../image/reference.ts';
 import type { ImageTools } from '../../images/tools.ts';
+import { type Built, reportBuild } from '../build-report.ts';
 import { keepHouse } from '../housekeeping.ts';
 import { addBuildOptions, type BuildFlags } from '../options/build-options.ts';
 import { type GivenRegistryOptions, registryOptions, requireAuthFile } from '../options/registry-options.ts';
@@ -19,13 +16,15 @@ import type { ProgressMode } from '../progress/progress.ts';
 import type { Session } from '../session.ts';
 import type { Wired } from '../wire.ts';
 
-export function defineBuild(program: Command, session: Session): void {
+export function defineBuild(program: Command, started: Session): void {
   addBuildOptions(
     program
       .command('build')
       .description('build an image from a Dockerfile')
       .argument('<context>', 'directory, "-" for stdin, tar file, git or http URL'),
   ).action(async (context: string, flags: BuildFlags, command: Command) => {
+    const isJson = progressMode(flags, started) === 'rawjson';
+    const session = isJson ? (await import('../progress/json.ts')).jsonSession(started) : started;
     const { makeBuildRequest } = await import('../options/build-request.ts');
     const request = makeBuildRequest(context, flags, session.env, session.cwd);
     if (flags.check || (flags.call && flags.call !== 'build')) {
@@ -39,7 +38,7 @@ export function defineBuild(program: Command, session: Session): void {
       );
       return;
     }
-    await runBuild(request, flags, session, command);
+    await runBuild(request, flags, session, command, text => started.err(text));
   });
 }
 
@@ -48,6 +47,7 @@ async function runBuild(
   flags: BuildFlags,
   session: Session,
   command: Command,
+  write: (text: string) => void,
 ): Promise<void> {
   const { openProgress } = await import('../progress/progress.ts');
   for (const name of ['rm', 'forceRm', 'compress'] as const) {
@@ -59,18 +59,18 @@ async function runBuild(
   if (flags.iidfile) await rm(resolve(session.cwd, flags.iidfile), { force: true });
   const mode = progressMode(flags, session);
   const progress = await openProgress(mode, {
-    write: text => session.err(text),
+    write,
     isTTY: process.stderr.isTTY === true,
     columns: process.stderr.columns ?? 80,
   });
-  let done: { result: BuildResult; delivery: Delivery };
+  let done: Built;
   const started = Date.now();
   try {
     done = await buildAndDeliver(request, flags, session, command, progress.emit);
   } finally {
     progress.close();
   }
-  await report(done.result, done.delivery, request, flags, session, Date.now() - started, mode === 'quiet');
+  await reportBuild(done, { request, flags, session, mode, write, tookMs: Date.now() - started });
 }
 
 function progressMode(flags: BuildFlags, session: Session): ProgressMode {
@@ -85,7 +85,7 @@ async function buildAndDeliver(
   session: Session,
   command: Command,
   emit: Emit,
-): Promise<{ result: BuildResult; delivery: Delivery }> {
+): Promise<Built> {
   const [{ openTools }, { build }, { checkDestinations, deliver }, { healing }] = await Promise.all([
     import('../wire.ts'),
     import('../../build/build.ts'),
@@ -149,80 +149,10 @@ async function engineFor(session: Session) {
   return (images: BuildResult['images'], tools: ImageTools) => handOverBuilt(images, address, tools);
 }
 
-/** Of several platforms that of the index, as docker has it; files have none, so the first platform's stands for them. */
-function imageId({ images }: BuildResult, { descriptor }: Delivery): Digest {
-  const [first] = images;
-  const id = images.length > 1 ? (descriptor?.digest ?? first?.configDigest) : first?.configDigest;
-  if (id === undefined) throw new BuildError('internal', 'nothing was built');
-  return id;
-}
-
 /** `--creds` is for the registry that the image's names are in. */
 function registriesOf(request: BuildRequest, flags: BuildFlags, session: Session): GivenRegistryOptions {
   requireAuthFile(flags, session.cwd);
   const named = request.outputs.flatMap(spec => ('names' in spec ? (spec.names ?? []) : []));
   const hosts = [...request.tags, ...named.map(parseReference)].map(reference => reference.domain);
   return registryOptions(flags, hosts, session.cwd);
-}
-
-async function report(
-  result: BuildResult,
-  delivery: Delivery,
-  request: BuildRequest,
-  flags: BuildFlags,
-  session: Session,
-  tookMs: number,
-  quiet: boolean,
-): Promise<void> {
-  const { renderDiagnostic } = await import('../report-error.ts');
-  const id = imageId(result, delivery);
-  if (flags.iidfile) await writeWhole(resolve(session.cwd, flags.iidfile), id);
-  if (flags.metadataFile) {
-    await writeWhole(
-      resolve(session.cwd, flags.metadataFile),
-      `${JSON.stringify(metadata(result, delivery), null, 2)}\n`,
-    );
-  }
-  if (quiet) {
-    if (!delivery.usedStdout) session.out(`${id}\n`);
-    return;
-  }
-  if (result.warnings.length > 0) {
-    session.err(`\n${result.warnings.length} warning${result.warnings.length === 1 ? '' : 's'}:\n`);
-    for (const warning of result.warnings) session.err(renderDiagnostic(warning));
-  }
-  const where = [
-    ...delivery.places,
-    ...(request.tags.length === 0 && delivery.places.length === 0 ? ['untagged, in the local store'] : []),
-  ];
-  session.err(
-    `built ${id} in ${(tookMs / 1000).toFixed(1)}s, ${result.cachedSteps} of ${result.totalSteps} steps cached${where.map(w => `\n  ${w}`).join('')}\n`,
-  );
-}
-
-function metadata(result: BuildResult, delivery: Delivery): Record<string, unknown> {
-  const names = result.images[0]?.names ?? [];
-  return {
-    'slipway.build.warnings': result.warnings.map(w => ({ rule: w.rule, message: w.message })),
-    ...(result.images.length > 1 ? {} : { 'containerimage.config.digest': imageId(result, delivery) }),
-    ...(delivery.descriptor
-      ? {
-          'containerimage.digest': delivery.descriptor.digest,
-          'containerimage.descriptor': delivery.descriptor,
-        }
-      : {}),
-    ...(names.length > 0 ? { 'image.name': names.join(',') } : {}),
-  };
-}
-
-/** Never a half-written file under the final name. */
-async function writeWhole(path: string, text: string): Promise<void> {
-  const temporary = `${path}.${process.pid}.tmp`;
-  try {
-    writeFileSync(temporary, text, { flag: 'wx' });
-    await rename(temporary, path);
-  } catch (cause) {
-    await rm(temporary, { force: true });
-    throw new BuildError('output', `cannot write ${path}: ${(cause as Error).message}`, { cause });
-  }
 }

@@ -49,8 +49,8 @@ export interface BuildRequest {
   /** When base images are looked up in their registry. Default missing. */
   readonly pull: PullPolicy;
   /** Network of RUN where the Dockerfile says nothing. Default `default`, which is the host's. */
-  readonly network: 'default' | 'host' | 'none';
-  /** `--add-host` as [name, ip]. */
+  readonly network: 'default' | 'host' | 'none' | 'private';
+  /** `--add-host` as [name, ip]; `host-gateway` for the ip is this machine. */
   readonly extraHosts: readonly (readonly [string, string])[];
   /** What RUN gets besides: `--shm-size`, `--ulimit`, `--dns`. Default: as {@link SandboxRequest} says. */
   readonly run?: Pick<SandboxRequest, 'shmSize' | 'limits' | 'dns'>;

@@ -74,7 +74,7 @@ export type MountInputs = ReadonlyMap<string, Digest>;
 export interface RunSettings {
   readonly platform: Platform;
   /** In effect, after the default of the build. */
-  readonly network: 'host' | 'none';
+  readonly network: 'host' | 'none' | 'private';
   /** `--add-host` as [name, ip]. */
   readonly extraHosts: readonly (readonly [string, string])[];
 }

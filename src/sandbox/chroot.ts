@@ -69,7 +69,7 @@ function refuse(request: SandboxRequest): void {
       '--shm-size cannot be kept with --isolation=chroot: nothing can be mounted',
     );
   }
-  if (request.network !== 'none') return;
+  if (request.network === 'host') return;
   throw new BuildError('sandbox', 'the network cannot be taken away from a step with --isolation=chroot', {
     hint: 'run as root with CAP_SYS_ADMIN, or let an ordinary user have user namespaces (slipway info)',
   });

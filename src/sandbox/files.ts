@@ -2,19 +2,26 @@
 import { readFileSync } from 'node:fs';
 import type { ResolverSettings, SandboxRequest } from './sandbox.ts';
 
+/** Addresses of --network=private: the step, this machine, and a resolver that asks this machine's. */
+export const privateNetwork = { address: '10.0.2.100', gateway: '10.0.2.2', resolver: '10.0.2.3' } as const;
+
 /** The text of /etc/hosts. */
-export function hostsFile(request: Pick<SandboxRequest, 'hostname' | 'extraHosts'>): string {
+export function hostsFile(request: Pick<SandboxRequest, 'hostname' | 'extraHosts' | 'network'>): string {
+  // RUN shares the network of this machine unless it has its own.
+  const machine = request.network === 'private' ? privateNetwork.gateway : '127.0.0.1';
   const lines = [
     `127.0.0.1\tlocalhost ${request.hostname}`,
     '::1\tlocalhost ip6-localhost ip6-loopback',
-    ...request.extraHosts.map(([address, name]) => `${address}\t${name}`),
+    ...request.extraHosts.map(
+      ([address, name]) => `${address === 'host-gateway' ? machine : address}\t${name}`,
+    ),
   ];
   return `${lines.join('\n')}\n`;
 }
 
 /**
  * The text of /etc/resolv.conf: that of the machine. A resolver on a loopback address can be reached from the machine's
- * own network only, so it is left out for any other.
+ * own network only, so it is left out for any other; a private network has an address that asks those of the machine.
  * @param text the machine's file
  */
 export function resolvConf(
@@ -45,6 +52,10 @@ function keywordOf(line: string): string {
 function ownLines(text: string, network: SandboxRequest['network']): readonly string[] {
   const lines = text.split('\n');
   if (network === 'host') return lines;
+  if (network === 'private') {
+    const others = lines.filter(line => keywordOf(line) !== 'nameserver');
+    return [`nameserver ${privateNetwork.resolver}`, ...others];
+  }
   return lines.filter(line => !/^\s*nameserver\s+(127\.|::1(\s|$)|localhost(\s|$))/i.test(line));
 }
 

@@ -16,6 +16,7 @@ import { cloneFlags, launch, supervised } from './launcher/supervise.ts';
 import { mostOpenFiles } from './machine.ts';
 import { explainStart, resultOf } from './outcome.ts';
 import { type Prepared, type PreparedMount, prepareRun } from './prepare.ts';
+import { openPrivateNetwork } from './private-network.ts';
 import type { Sandbox, SandboxRequest, SandboxResult } from './sandbox.ts';
 import { filterProgram } from './seccomp/filter.ts';
 
@@ -30,6 +31,7 @@ export function namespaceSandbox(): Sandbox {
 async function runStep(request: SandboxRequest): Promise<SandboxResult> {
   throwIfInterrupted(request.signal);
   checkIds(request);
+  await using network = request.network === 'private' ? await openPrivateNetwork(request) : undefined;
   const prepared = prepareRun(request);
   const place = join(prepared.dir, 'root');
   try {
@@ -37,6 +39,7 @@ async function runStep(request: SandboxRequest): Promise<SandboxResult> {
     const steps = supervised(isolationSteps({ ...request, rootfs: place }, lookAtMachine()), {
       namespaces: namespaces(request),
       parent: process.pid,
+      ...(network === undefined ? {} : { network: network.path }),
     });
     const supervision = await launch(steps, {
       dir: prepared.dir,

@@ -12,6 +12,7 @@ import { call, type LauncherStep, named } from './launcher/launcher.ts';
 import { launch, reportFd, supervised } from './launcher/supervise.ts';
 import { mostOpenFiles } from './machine.ts';
 import { type Prepared, prepareRun } from './prepare.ts';
+import { openPrivateNetwork } from './private-network.ts';
 import type { Sandbox, SandboxRequest, SandboxResult } from './sandbox.ts';
 import { runtimeProfile } from './seccomp/profile.ts';
 import { runtimeSpec, type SpecMount } from './spec.ts';
@@ -44,12 +45,16 @@ async function runStep(request: SandboxRequest, options: OciOptions): Promise<Sa
   throwIfInterrupted(request.signal);
   const id = cgroupName(temporaryName());
   sweepCgroups();
+  await using network = request.network === 'private' ? await openPrivateNetwork(request) : undefined;
   const prepared = prepareRun(request);
   try {
     writeBundle(request, prepared, id, options);
     const log = join(prepared.dir, 'log');
     const { end } = await launch(
-      supervised(runtimeSteps(options, prepared.dir, id, log), { parent: process.pid }),
+      supervised(runtimeSteps(options, prepared.dir, id, log), {
+        parent: process.pid,
+        ...(network === undefined ? {} : { network: network.path }),
+      }),
       {
         dir: prepared.dir,
         signal: request.signal,

@@ -48,7 +48,7 @@ export function prootSandbox(options: ProotOptions): Sandbox {
 
 async function runStep(request: SandboxRequest, options: ProotOptions): Promise<SandboxResult> {
   throwIfInterrupted(request.signal);
-  if (request.network === 'none') {
+  if (request.network !== 'host') {
     throw new BuildError('sandbox', 'the network cannot be taken away from a step with --isolation=proot', {
       hint: 'let ordinary users have user namespaces (slipway info says how), or run as root',
     });

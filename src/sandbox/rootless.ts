@@ -1,7 +1,6 @@
 // An ordinary user becomes root of a user namespace (user_namespaces(7)): its own id is 0 inside, its subordinate ids are
 // the others. A process with threads, as node is, cannot enter one; so a helper makes the namespace and is given its ids,
 // and then the program is started anew in it, in place: the process, its terminal and its parent stay the same.
-import { spawn } from 'node:child_process';
 import { closeSync, constants, openSync, writeFileSync } from 'node:fs';
 import { userInfo } from 'node:os';
 import { BuildError, messageOf } from '../errors.ts';
@@ -16,6 +15,7 @@ import {
 } from '../host/ids.ts';
 import { findProgram } from '../host/probe.ts';
 import { askProgram } from '../host/process.ts';
+import { startHolder } from './launcher/holder.ts';
 import { call, hasLauncher, makeLauncher, named, openExecutable } from './launcher/launcher.ts';
 import { cloneFlags } from './launcher/supervise.ts';
 
@@ -49,42 +49,9 @@ interface Made {
 
 /** @throws BuildError `sandbox`, system errors */
 async function makeUserNamespace(uid: number, gid: number): Promise<Made> {
-  const helper = makeLauncher(
-    [
-      named('make a user namespace', call('unshare', cloneFlags.newUser)),
-      call('write', 1, '.', 1),
-      call('read', 0, Buffer.alloc(8), 1),
-      call('exit_group', 0),
-    ],
-    2,
-  );
-  using file = openExecutable(helper.file);
-  const child = spawn(file.path, [], { stdio: ['pipe', 'pipe', 'pipe'], env: {} });
-  try {
-    await untilReady(child, helper.explain);
-    const pid = child.pid ?? 0;
-    const ids = await giveIds(pid, uid, gid);
-    return { fd: openSync(`/proc/${pid}/ns/user`, constants.O_RDONLY), ids };
-  } finally {
-    child.kill('SIGKILL');
-  }
-}
-
-function untilReady(
-  child: ReturnType<typeof spawn>,
-  explain: (report: Buffer) => BuildError | undefined,
-): Promise<void> {
-  const said: Buffer[] = [];
-  child.stderr?.on('data', (chunk: Buffer) => said.push(chunk));
-  return new Promise((resolve, reject) => {
-    child.stdout?.once('data', () => resolve());
-    child.once('error', reject);
-    child.once('close', () =>
-      reject(
-        explain(Buffer.concat(said)) ?? new BuildError('sandbox', 'the user namespace ended before it began'),
-      ),
-    );
-  });
+  using helper = await startHolder([named('make a user namespace', call('unshare', cloneFlags.newUser))]);
+  const ids = await giveIds(helper.pid, uid, gid);
+  return { fd: openSync(`/proc/${helper.pid}/ns/user`, constants.O_RDONLY), ids };
 }
 
 /** With subordinate ids where the user has them and the programs that may give them are there, else the user's own alone. */

@@ -33,11 +33,12 @@ export interface SandboxRequest {
   readonly gid: number;
   readonly groups: readonly number[];
   readonly hostname: string;
-  readonly network: 'host' | 'none';
+  /** private: one of its own that reaches the world through a helper program (private-network.ts). */
+  readonly network: 'host' | 'none' | 'private';
   /** insecure: all capabilities, nothing masked; the caller has checked that the user allowed it. */
   readonly security: 'sandbox' | 'insecure';
   readonly mounts: readonly SandboxMount[];
-  /** Extra lines for /etc/hosts: `[ip, name]`. */
+  /** Extra lines for /etc/hosts: `[ip, name]`; `host-gateway` for the ip is this machine. */
   readonly extraHosts: readonly (readonly [string, string])[];
   /** Limits besides the default ones. */
   readonly limits?: readonly StepLimit[];

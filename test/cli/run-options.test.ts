@@ -45,7 +45,7 @@ test('what cannot stand in resolv.conf is refused', () => {
   refused({ dnsSearch: ['a\nnameserver 1.2.3.4'] }, /cannot stand in resolv.conf/);
 });
 
-test('host-gateway is this machine, whose network RUN shares', () => {
+test('host-gateway stays what it is until the network of the step is known', () => {
   const request = makeBuildRequest('.', { ...buildDefaults, addHost: ['me:host-gateway'] }, {}, '/');
-  assert.deepEqual(request.extraHosts, [['me', '127.0.0.1']]);
+  assert.deepEqual(request.extraHosts, [['me', 'host-gateway']]);
 });

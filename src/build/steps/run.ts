@@ -6,7 +6,7 @@ import { BuildError } from '../../errors.ts';
 import type { LayerId } from '../../layer/layers.ts';
 import type { RunStep } from '../../plan/steps.ts';
 import { defaultHostname } from '../../sandbox/defaults.ts';
-import type { SandboxResult } from '../../sandbox/sandbox.ts';
+import type { SandboxRequest, SandboxResult } from '../../sandbox/sandbox.ts';
 import { resolveUser } from '../../sandbox/users.ts';
 import { trimUpper } from '../../snapshot/trim.ts';
 import type { TreeIngest } from '../../store/store.ts';
@@ -35,8 +35,10 @@ function refuseForbidden(step: RunStep, scope: StepScope): void {
       hint: 'pass --allow security.insecure',
     });
   }
-  if (step.network === 'host' && scope.request.network === 'none' && !allow.has('network.host')) {
-    throw new BuildError('usage', 'RUN --network=host was not allowed in a build with --network=none', {
+  const { network } = scope.request;
+  const isTaken = network === 'none' || network === 'private';
+  if (step.network === 'host' && isTaken && !allow.has('network.host')) {
+    throw new BuildError('usage', `RUN --network=host was not allowed in a build with --network=${network}`, {
       hint: 'pass --allow network.host',
     });
   }
@@ -45,9 +47,9 @@ function refuseForbidden(step: RunStep, scope: StepScope): void {
   }
 }
 
-function networkOf(step: RunStep, scope: StepScope): 'host' | 'none' {
+function networkOf(step: RunStep, scope: StepScope): SandboxRequest['network'] {
   const asked = step.network === 'default' ? scope.request.network : step.network;
-  return asked === 'none' ? 'none' : 'host';
+  return asked === 'default' ? 'host' : asked;
 }
 
 async function execute(step: RunStep, scope: StepScope): Promise<LayerId | null> {

@@ -116,8 +116,11 @@ function addOwnOptions(command: Command): Command {
     .addOption(repeated('--label <name=value>', 'label of the image'))
     .addOption(repeated('--annotation <name=value>', 'annotation of the manifest'))
     .addOption(
-      new Option('--network <mode>', 'network of RUN')
-        .choices(['default', 'host', 'none'])
+      new Option(
+        '--network <mode>',
+        'network of RUN: that of this machine (default, host), none, or private through pasta or slirp4netns',
+      )
+        .choices(['default', 'host', 'none', 'private'])
         .default('default'),
     )
     .addOption(

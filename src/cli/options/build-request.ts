@@ -162,12 +162,10 @@ function parseHost(text: string): readonly [string, string] {
   const at = text.search(/[:=]/);
   const name = at < 0 ? '' : text.slice(0, at);
   const address = text.slice(at + 1).replace(/^\[(.*)\]$/, '$1');
-  // RUN shares the network of this machine.
-  const ip = address === 'host-gateway' ? '127.0.0.1' : address;
-  if (!/^[A-Za-z0-9._-]+$/.test(name) || !/^[0-9A-Fa-f.:]+$/.test(ip)) {
+  if (!/^[A-Za-z0-9._-]+$/.test(name) || !/^(?:host-gateway|[0-9A-Fa-f.:]+)$/.test(address)) {
     throw usage(`--add-host ${printable(text)} is not name:ip`);
   }
-  return [name, ip];
+  return [name, address];
 }
 
 const maxSecretBytes = 500 * 1024;

@@ -18,6 +18,7 @@ import {
 
 const PR_SET_PDEATHSIG = 1;
 const SIGKILL = 9;
+const AT_FDCWD = -100;
 /** Where the launcher writes what went wrong. */
 export const reportFd = 3;
 
@@ -37,6 +38,8 @@ export const cloneFlags = {
 export interface SuperviseOptions {
   /** Namespaces besides pid and mount: bits of {@link cloneFlags}. */
   readonly namespaces?: number;
+  /** A file that stands for the network namespace to be in. Default: that of slipway. */
+  readonly network?: string;
   /** Process id that the launcher's parent has: that of slipway. */
   readonly parent: number;
 }
@@ -49,6 +52,7 @@ export function supervised(
   const namespaces = cloneFlags.newPid | cloneFlags.newNs | (options.namespaces ?? 0);
   return [
     ...tied(options.parent),
+    ...(options.network === undefined ? [] : joinNetwork(options.network)),
     named('make namespaces', call('unshare', namespaces)),
     { kind: 'fork', flags: 0, child: [dieWithParent, ...steps] },
   ];
@@ -62,6 +66,17 @@ export function tied(parent: number): readonly LauncherStep[] {
     dieWithParent,
     // Slipway may have ended before the line above.
     { kind: 'call', call: 'getppid', args: [], expect: parent, purpose: 'find slipway' },
+  ];
+}
+
+/** The file is the first free descriptor. */
+function joinNetwork(path: string): readonly LauncherStep[] {
+  const fd = reportFd + 1;
+  const open: LauncherStep = { kind: 'call', call: 'openat', args: [AT_FDCWD, path, 0], expect: fd };
+  return [
+    named('open the network', open),
+    named('join the network', call('setns', fd, cloneFlags.newNet)),
+    call('close', fd),
   ];
 }
 

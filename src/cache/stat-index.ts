@@ -21,6 +21,11 @@ export interface StatIndex {
    * @param digest sha256 of what was read
    */
   remember(stamp: FileStamp, digest: Digest): void;
+  /**
+   * So many files of the set are perhaps not asked for, because they are known to be unchanged all together: what the
+   * index has of them stays.
+   */
+  passOver(files: number): void;
   /** Keeps what was looked up or remembered since the index was opened, and forgets everything else. */
   save(): void;
 }
@@ -53,12 +58,13 @@ class PackedStatIndex implements StatIndex {
   readonly #meta: Meta;
   readonly #scope: string;
   readonly #nowNs: () => bigint;
-  readonly #bytes: Buffer;
-  readonly #words: BigUint64Array;
-  readonly #isUsed: Uint8Array;
   /** What {@link save} keeps, in order: a record that was here, or a new one. */
   readonly #kept: (number | Buffer)[] = [];
   readonly #fresh = new Map<bigint, Buffer>();
+  /** Read when the first file is asked for: where none is, its 9 MB for 100,000 files are not. */
+  #packed: Packed | undefined;
+  #asked = 0;
+  #passedOver = 0;
   #cursor = 0;
   #byInode: Map<bigint, number> | undefined;
 
@@ -66,12 +72,20 @@ class PackedStatIndex implements StatIndex {
     this.#meta = meta;
     this.#scope = scope;
     this.#nowNs = nowNs;
-    this.#bytes = unpack(meta.get('stat', scope));
-    this.#words = new BigUint64Array(this.#bytes.buffer, this.#bytes.byteOffset, this.#bytes.length / 8);
-    this.#isUsed = new Uint8Array(this.#bytes.length / recordBytes);
+  }
+
+  #load(): Packed {
+    this.#packed ??= packed(unpack(this.#meta.get('stat', this.#scope)));
+    return this.#packed;
+  }
+
+  passOver(files: number): void {
+    this.#passedOver += files;
   }
 
   lookup(stamp: FileStamp): Digest | undefined {
+    this.#asked++;
+    const { bytes, isUsed } = this.#load();
     const fresh = this.#fresh.get(stamp.ino);
     if (fresh && fresh.compare(recordOf(stamp, ''), 0, stampBytes, 0, stampBytes) === 0) {
       return sha256Of(fresh, 0);
@@ -79,20 +93,20 @@ class PackedStatIndex implements StatIndex {
     const at = this.#find(stamp);
     if (at === undefined) return undefined;
     this.#cursor = at + 1;
-    if (this.#isUsed[at] === 0) this.#kept.push(at);
-    this.#isUsed[at] = 1;
-    return sha256Of(this.#bytes, at * recordBytes);
+    if (isUsed[at] === 0) this.#kept.push(at);
+    isUsed[at] = 1;
+    return sha256Of(bytes, at * recordBytes);
   }
 
   #find(stamp: FileStamp): number | undefined {
     if (this.#matches(this.#cursor, stamp)) return this.#cursor;
-    this.#byInode ??= inodes(this.#words);
+    this.#byInode ??= inodes(this.#load().words);
     const at = this.#byInode.get(BigInt.asUintN(64, stamp.ino));
     return at !== undefined && this.#matches(at, stamp) ? at : undefined;
   }
 
   #matches(at: number, stamp: FileStamp): boolean {
-    const words = this.#words;
+    const { words } = this.#load();
     const first = at * wordsPerRecord;
     return (
       words[first + 1] === BigInt.asUintN(64, stamp.ino) &&
@@ -114,14 +128,36 @@ class PackedStatIndex implements StatIndex {
   }
 
   save(): void {
-    const isSame = this.#fresh.size === 0 && this.#kept.length === this.#isUsed.length;
-    if (isSame) return;
-    const records = this.#kept.map(kept =>
-      typeof kept === 'number' ? this.#bytes.subarray(kept * recordBytes, (kept + 1) * recordBytes) : kept,
+    if (this.#packed === undefined && this.#fresh.size === 0) return;
+    const { bytes, isUsed } = this.#load();
+    const kept = [...this.#kept, ...this.#unaskedToKeep(isUsed)];
+    if (this.#fresh.size === 0 && kept.length === isUsed.length) return;
+    const records = kept.map(each =>
+      typeof each === 'number' ? bytes.subarray(each * recordBytes, (each + 1) * recordBytes) : each,
     );
     if (records.length === 0) this.#meta.delete('stat', this.#scope);
     else this.#meta.set('stat', this.#scope, Buffer.concat(records).toString('base64'));
   }
+
+  /** Records that were not asked for: those of files that were passed over, unless far more must be of files that are gone. */
+  #unaskedToKeep(isUsed: Uint8Array): number[] {
+    const expected = this.#passedOver - this.#asked;
+    const unasked: number[] = [];
+    if (expected <= 0) return unasked;
+    for (const [at, used] of isUsed.entries()) if (used === 0) unasked.push(at);
+    return unasked.length > 2 * expected ? [] : unasked;
+  }
+}
+
+interface Packed {
+  readonly bytes: Buffer;
+  readonly words: BigUint64Array;
+  readonly isUsed: Uint8Array;
+}
+
+function packed(bytes: Buffer): Packed {
+  const words = new BigUint64Array(bytes.buffer, bytes.byteOffset, bytes.length / 8);
+  return { bytes, words, isUsed: new Uint8Array(bytes.length / recordBytes) };
 }
 
 /** Thirty-two bytes are a digest whatever they are: the check of digests from outside would cost 1 µs for each file. */

@@ -5,8 +5,9 @@ import { type BigIntStats, constants, lstatSync, readdirSync, readlinkSync } fro
 import { BuildError, errnoOf, messageOf, printable } from '../errors.ts';
 import type { Digest } from '../image/digest.ts';
 import { type BytePath, type ContentSource, type Entry, type EntryType, showPath } from '../tree/entry.ts';
-import type { FileTree } from '../tree/file-tree.ts';
+import type { FileTree, StampFilter } from '../tree/file-tree.ts';
 import { hashContents } from './content.ts';
+import { isRacy, stampTree } from './tree-stamp.ts';
 
 /** What the kernel says about a regular file; equal stamps are taken for equal content. */
 export interface FileStamp {
@@ -22,6 +23,8 @@ export interface StatIndex {
   lookup(stamp: FileStamp): Digest | undefined;
   /** @param stamp taken before the content was read */
   remember(stamp: FileStamp, digest: Digest): void;
+  /** So many files are perhaps not asked for, because they are known to be unchanged all together. */
+  passOver(files: number): void;
   save(): void;
 }
 
@@ -38,7 +41,12 @@ export interface DirectoryOptions {
   readonly gitModes?: boolean;
   /** Seconds since 1970 that everything is said to have been changed at. Default: as on disk. */
   readonly mtimeSec?: number;
+  /** Milliseconds since 1970 by the clock of the file system; default Date.now. */
+  readonly nowMs?: () => number;
 }
+
+/** So many entries that were looked up are looked at again for a stamp; with more there is none. */
+const maxSeenAgain = 1000;
 
 export interface DirectoryTree extends FileTree {
   /** Keeps what was learned about unchanged files for the next build. */
@@ -104,6 +112,53 @@ class Directory implements DirectoryTree {
       if (digest === undefined) throw unknown(entry);
       return digest;
     });
+  }
+
+  stamp(path: BytePath, filter?: StampFilter): string | undefined {
+    const { statIndex } = this.#options;
+    const entry = statIndex && this.lookup(path);
+    const nowMs = (this.#options.nowMs ?? Date.now)();
+    if (entry?.type === 'file') return this.#stampOf(path, nowMs);
+    if (entry?.type !== 'directory') return undefined;
+    const stamp = stampTree(this.#rootBytes, path, filter, nowMs);
+    if (stamp === undefined || !this.#isAsSeen()) return undefined;
+    statIndex?.passOver(stamp.files);
+    return `${entry.mode} ${stamp.digest}`;
+  }
+
+  /**
+   * A stamp is of now. What was looked up before stays as it was then and would be copied like that, so where that is
+   * something else by now (a file edited during an earlier step), the stamp must not stand for it.
+   */
+  #isAsSeen(): boolean {
+    if (this.#entries.size > maxSeenAgain) return false;
+    const again = new Directory(this.#root, this.#options);
+    for (const [path, names] of this.#names) {
+      if (again.list(path as BytePath).join('/') !== names.join('/')) return false;
+    }
+    for (const [path, before] of this.#entries) {
+      const now = again.lookup(path as BytePath);
+      const changed = [
+        now?.type !== before?.type,
+        now?.mode !== before?.mode,
+        now?.linkTarget !== before?.linkTarget,
+        before?.type === 'file' && again.#stampText(path) !== this.#stampText(path),
+      ];
+      if (changed.includes(true)) return false;
+    }
+    return true;
+  }
+
+  #stampOf(path: BytePath, nowMs: number): string | undefined {
+    const { mtimeNs, ctimeNs } = this.#stamps.get(path) ?? {};
+    if (mtimeNs === undefined || ctimeNs === undefined) return undefined;
+    const isYoung = [mtimeNs, ctimeNs].some(time => isRacy(Number(time / 1_000_000_000n), nowMs));
+    return isYoung ? undefined : `${this.#entries.get(path)?.mode} ${this.#stampText(path)}`;
+  }
+
+  #stampText(path: string): string {
+    const { dev, ino, size, mtimeNs, ctimeNs } = this.#stamps.get(path) ?? {};
+    return [dev, ino, size, mtimeNs, ctimeNs].join(' ');
   }
 
   linkGroup(entry: Entry): string | undefined {

@@ -44,6 +44,15 @@ class IgnoredTree implements FileTree {
     return this.#tree.contentDigests(entries);
   }
 
+  stamp(path: BytePath): string | undefined {
+    const rules = this.#rules;
+    return this.#tree.stamp?.(path, {
+      text: rules.file.text,
+      ignores: each => rules.ignores(each),
+      mayReinclude: each => rules.mayReinclude(each),
+    });
+  }
+
   linkGroup(entry: Entry): string | undefined {
     return this.#tree.linkGroup?.(entry);
   }

@@ -3,6 +3,14 @@
 import type { Digest } from '../image/digest.ts';
 import type { BytePath, ContentSource, Entry } from './entry.ts';
 
+/** What an ignore file leaves out of a stamp. */
+export interface StampFilter {
+  /** Equal texts leave out the same. */
+  readonly text: string;
+  ignores(path: BytePath): boolean;
+  mayReinclude(directory: BytePath): boolean;
+}
+
 export interface FileTree {
   /** For messages: `the build context`, `stage "build"`, `image busybox:latest`. */
   readonly description: string;
@@ -14,6 +22,12 @@ export interface FileTree {
   content(entry: Entry): ContentSource;
   /** sha256 of the bytes of each regular file, in the order given; unchanged files are not read again. */
   contentDigests(entries: readonly Entry[]): Promise<readonly Digest[]>;
+  /**
+   * Something that was never the same before what is at `path`, and everything below it, last changed; made of what the
+   * kernel says about it, without reading. undefined when that does not tell (files changed just now), or for a tree that
+   * is no directory of this machine.
+   */
+  stamp?(path: BytePath, filter?: StampFilter): string | undefined;
   /**
    * Equal for entries that are names of one file, undefined for a file with one name. Absent: further names are entries
    * of type `hardlink`.

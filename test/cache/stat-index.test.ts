@@ -127,3 +127,57 @@ describe('the stat index', () => {
       assert.equal(next.lookup(huge), digestOf('huge'));
     }));
 });
+
+describe('a stat index that is not asked for every file', () => {
+  const stamps = Array.from({ length: 10 }, (_, i) => stamp({ ino: BigInt(i + 1) }));
+  const fill = (meta: Meta) => {
+    const index = open(meta);
+    for (const each of stamps) index.remember(each, digestOf(String(each.ino)));
+    index.save();
+  };
+  const known = (meta: Meta) => {
+    const index = open(meta);
+    return stamps.filter(each => index.lookup(each) !== undefined).length;
+  };
+
+  it('stays as it is when it is asked for none', () =>
+    withMeta(meta => {
+      fill(meta);
+      const index = open(meta);
+      index.passOver(10);
+      index.save();
+      assert.equal(known(meta), 10);
+    }));
+
+  it('keeps what was passed over when it learns something new', () =>
+    withMeta(meta => {
+      fill(meta);
+      const index = open(meta);
+      index.passOver(10);
+      index.lookup(stamp({ ino: 50n }));
+      index.remember(stamp({ ino: 50n }), digestOf('new'));
+      index.save();
+      assert.equal(known(meta), 10);
+      assert.equal(open(meta).lookup(stamp({ ino: 50n })), digestOf('new'));
+    }));
+
+  it('forgets files that are gone when every file that was passed over was asked for after all', () =>
+    withMeta(meta => {
+      fill(meta);
+      const index = open(meta);
+      index.passOver(4);
+      for (const each of stamps.slice(0, 4)) index.lookup(each);
+      index.save();
+      assert.equal(known(meta), 4);
+    }));
+
+  it('forgets everything else when most of it must be of files that are gone', () =>
+    withMeta(meta => {
+      fill(meta);
+      const index = open(meta);
+      index.passOver(4);
+      for (const each of stamps.slice(0, 2)) index.lookup(each);
+      index.save();
+      assert.equal(known(meta), 2);
+    }));
+});

@@ -115,6 +115,7 @@ describe('contents of a directory', () => {
     const index: StatIndex = {
       lookup: stamp => known.get(stamp.ino),
       remember: (stamp, digest) => known.set(stamp.ino, digest),
+      passOver: () => undefined,
       save: () => undefined,
     };
     return { known, index };

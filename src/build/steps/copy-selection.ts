@@ -92,6 +92,26 @@ export function selectSources(step: CopyStep, tree: FileTree, fetched: FetchedIt
   return { sources, warnings: selector.warnings };
 }
 
+/**
+ * Equal only when {@link selectSources} would find the same files with the same content; undefined when that cannot be
+ * told without looking at each. For whole directories: files by themselves are looked at as fast.
+ */
+export function stampOf(step: CopyStep, tree: FileTree): string | undefined {
+  if (step.parents || !tree.stamp) return undefined;
+  const stamps: string[] = [];
+  let hasDirectory = false;
+  for (const item of step.items) {
+    if (item.kind === 'inline') continue; // its text is in the step
+    if (item.kind !== 'path' || hasWildcards(clamp(item.path))) return undefined;
+    const path = resolvePath(each => tree.lookup(each), clamp(item.path));
+    const stamp = path === undefined ? undefined : tree.stamp(path);
+    if (path === undefined || stamp === undefined) return undefined;
+    hasDirectory ||= tree.lookup(path)?.type === 'directory';
+    stamps.push(stamp);
+  }
+  return hasDirectory ? stamps.join(' ') : undefined;
+}
+
 /** Paths of a step that are not in the tree, each with what {@link selectSources} would throw. Wildcards may match nothing. */
 export function missingSources(step: CopyStep, tree: FileTree): readonly BuildError[] {
   if (step.parents) return [];

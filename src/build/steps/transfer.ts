@@ -9,6 +9,7 @@ import type { FileTree } from '../../tree/file-tree.ts';
 import { describeOrigin } from '../sources.ts';
 import { fetchItems, unpackArchives } from './add.ts';
 import { planCopy, type Selection, selectionParts, selectSources } from './copy.ts';
+import { stampOf } from './copy-selection.ts';
 import { imageFiles } from './image-user.ts';
 import { inputFiles } from './input-files.ts';
 import type { PreparedStep, StepScope } from './step.ts';
@@ -28,8 +29,8 @@ export async function prepareCopy(step: CopyStep, scope: StepScope): Promise<Pre
 }
 
 /**
- * Copies from another stage or image are found by what they say alone; only a miss looks at content. Everything else is
- * known by its content at once.
+ * Copies from another stage or image are found by what they say alone, and those of a directory in which nothing changed
+ * by that; only a miss looks at content. Everything else is known by its content at once.
  */
 async function recipeOf(
   step: CopyStep,
@@ -50,7 +51,9 @@ async function sourceState(step: CopyStep, scope: StepScope): Promise<string | u
       return (await scope.stageResult(step.from.stage)).state;
     case 'image':
       return baseState(scope.sources.base(step.from.base).config.diffIds);
-    default:
+    case 'context':
+      return stampOf(step, scope.sources.context(step.from.name));
+    case 'scratch':
       return undefined;
   }
 }

@@ -52,7 +52,7 @@ export interface Layers {
   /**
    * The layer packed for a manifest. Without `force` a compressed blob that the layer came with is taken as it is,
    * whatever its codec. The blob is in the store afterwards, unless `lazy` allowed it to stay where it can be fetched from.
-   * @param level codec's own scale; default gzip 4, zstd 3
+   * @param level codec's own scale; default gzip 2, zstd 3
    */
   blob(id: LayerId, packing: Packing, signal: AbortSignal): Promise<Descriptor>;
 }

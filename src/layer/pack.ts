@@ -1,15 +1,17 @@
 // Compresses a tar into the blob that a registry or archive gets, and makes sure of what is compressed on the way: a bit
 // that flipped on the disk must not reach an image whose digests say that all is well.
 import { createHash, type Hash } from 'node:crypto';
-import { createReadStream } from 'node:fs';
+import { createWriteStream } from 'node:fs';
 import { open } from 'node:fs/promises';
+import { pipeline } from 'node:stream/promises';
 import { parallelGzip } from '../archive/parallel-gzip.ts';
 import { zstd } from '../archive/zstd.ts';
 import { BuildError } from '../errors.ts';
 import { algorithmOf, type DiffId, type Digest, digestFromHash } from '../image/digest.ts';
 import type { BlobTap, Packing } from './layers.ts';
 
-const chunkBytes = 1024 * 1024;
+/** Large: every read and write waits for its turn behind the deflating in libuv's pool. */
+const chunkBytes = 4 * 1024 * 1024;
 
 /**
  * @param tar the file to pack
@@ -51,26 +53,42 @@ async function write(
   signal: AbortSignal,
   tap: BlobTap | undefined,
 ): Promise<{ digest: Digest; size: number }> {
-  const source = createReadStream(tar, { highWaterMark: chunkBytes, signal });
   const plain = createHash(algorithmOf(diffId));
-  const watched = hashing(source, plain);
+  const watched = hashing(chunksOf(tar), plain);
   const packed = compression === 'gzip' ? parallelGzip(watched, { level }) : zstd(watched, level);
   const hash = createHash('sha256');
   let size = 0;
-  const file = await open(into, 'w', 0o600);
-  try {
+  async function* passing() {
     for await (const chunk of packed) {
-      signal.throwIfAborted();
       hash.update(chunk);
-      await Promise.all([file.writeFile(chunk), tap?.write(chunk)]);
       size += chunk.length;
+      await tap?.write(chunk);
+      yield chunk;
     }
-  } finally {
-    await file.close();
   }
+  await pipeline(passing, createWriteStream(into, { mode: 0o600, highWaterMark: chunkBytes }), { signal });
   const found = digestFromHash(plain.digest('hex'), algorithmOf(diffId));
   if (found !== diffId) throw damagedLayer(diffId, tar, found);
   return { digest: digestFromHash(hash.digest('hex')), size };
+}
+
+/** Two buffers in turn: one is read into while the other is worked on. */
+async function* chunksOf(path: string): AsyncGenerator<Uint8Array> {
+  await using file = await open(path);
+  let [current, ahead] = [Buffer.allocUnsafeSlow(chunkBytes), Buffer.allocUnsafeSlow(chunkBytes)];
+  const readAhead = () => {
+    const reading = file.read(ahead);
+    // It is awaited in its turn, or never when nobody reads on.
+    reading.catch(() => undefined);
+    return reading;
+  };
+  for (let reading = readAhead(); ; ) {
+    const { bytesRead } = await reading;
+    if (bytesRead === 0) return;
+    [current, ahead] = [ahead, current];
+    reading = readAhead();
+    yield current.subarray(0, bytesRead);
+  }
 }
 
 async function* hashing(source: AsyncIterable<Uint8Array>, hash: Hash): AsyncGenerator<Uint8Array> {

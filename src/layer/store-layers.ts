@@ -34,8 +34,8 @@ export interface LayersOptions {
 }
 
 const treePrefix = 'tree:';
-/** Gives what docker's compressor gives (Go's level 6) in size, in half the time that zlib's level 6 takes for 2 % less. */
-const defaultGzipLevel = 4;
+/** 5 % larger than what docker's compressor makes (Go's level 6), in two thirds of the time of level 4, which makes the same. */
+const defaultGzipLevel = 2;
 
 /** @param source gets blobs that are not in the store */
 export function openLayers(store: Store, source: BlobSource, options: LayersOptions = {}): Layers {

@@ -3,7 +3,7 @@ import assert from 'node:assert/strict';
 import { spawnSync } from 'node:child_process';
 import { createHash, randomBytes } from 'node:crypto';
 import { describe, it } from 'node:test';
-import { gunzipSync } from 'node:zlib';
+import { gunzipSync, gzipSync } from 'node:zlib';
 import { parallelGzip } from '../../src/archive/parallel-gzip.ts';
 import { BuildError } from '../../src/errors.ts';
 
@@ -24,10 +24,17 @@ async function pack(bytes: Uint8Array, options = {}, size = 70_000): Promise<Buf
 }
 
 const mebibyte = 1024 * 1024;
+const words = (seed: string, length: number) =>
+  Buffer.alloc(
+    length,
+    Array.from({ length: 5000 }, (_, i) => ((i * seed.length) % 997).toString(36) + seed).join(' '),
+  );
 const sample = Buffer.concat([
-  Buffer.alloc(2 * mebibyte, 'the quick brown fox '),
-  randomBytes(mebibyte + 17),
-  Buffer.alloc(mebibyte, 'jumps over the lazy dog '),
+  words('fox', 3 * mebibyte),
+  randomBytes(3 * mebibyte + 17),
+  words('jumps over', 2 * mebibyte),
+  randomBytes(64 * 1024),
+  words('dog', 3 * mebibyte + 1),
 ]);
 
 describe('parallelGzip', () => {
@@ -57,7 +64,7 @@ describe('parallelGzip', () => {
       assert.ok(expected.equals(await pack(sample, { concurrency }, size)), `chunks of ${size}`);
     }
   });
-  for (const length of [0, 1, mebibyte - 1, mebibyte, mebibyte + 1, 2 * mebibyte]) {
+  for (const length of [0, 1, 2 * mebibyte - 1, 2 * mebibyte, 2 * mebibyte + 1, 4 * mebibyte]) {
     it(`packs ${length} bytes`, async () => {
       const bytes = sample.subarray(0, length);
       assert.ok(gunzipSync(await pack(bytes)).equals(bytes));
@@ -80,12 +87,22 @@ describe('parallelGzip', () => {
     assert.ok((sizes[0] ?? 0) > text.length);
     assert.ok((sizes[9] ?? 0) <= (sizes[1] ?? 0));
   });
-  it('uses what came before a block: repeated text costs nearly nothing across a cut', async () => {
-    const noise = randomBytes(16 * 1024);
-    const filler = Buffer.alloc(mebibyte - noise.length);
-    const once = await pack(Buffer.concat([filler, noise]));
-    const twice = await pack(Buffer.concat([filler, noise, noise]));
-    assert.ok(twice.length - once.length < noise.length / 10, `${twice.length - once.length} bytes more`);
+  it('stores what does not shrink, and only that', async () => {
+    const noise = randomBytes(4 * mebibyte);
+    const counting = Buffer.alloc(
+      4 * mebibyte,
+      Uint8Array.from({ length: 256 }, (_, i) => i),
+    );
+    const packed = await pack(Buffer.concat([noise, counting]), { level: 9 });
+    assert.ok(packed.includes(noise.subarray(0, 65_535)), 'noise is there as it was');
+    assert.ok(packed.length < 4.1 * mebibyte, `${packed.length} bytes`);
+  });
+  it('is hardly larger for its cuts', async () => {
+    const text = Buffer.from(
+      Array.from({ length: 100_000 }, (_, i) => createHash('md5').update(String(i)).digest('hex')).join(' '),
+    );
+    const [cut, whole] = [(await pack(text)).length, gzipSync(text).length];
+    assert.ok(cut < whole * 1.01, `${cut} instead of ${whole} bytes`);
   });
   it('refuses a level that does not exist', async () => {
     for (const level of [-1, 10, 1.5, Number.NaN]) {

@@ -243,9 +243,15 @@ describe('a download', () => {
     await using t = await setUp();
     let open = 0;
     let most = 0;
+    let fourAreOpen = () => {};
+    const four = new Promise<void>(resolve => {
+      fourAreOpen = resolve;
+    });
     t.registry.script({ path }, async x => {
       open += 1;
       most = Math.max(most, open);
+      if (open === 4) fourAreOpen();
+      await four;
       await new Promise(resolve => setTimeout(resolve, 20));
       open -= 1;
       await x.honest();

@@ -41,6 +41,8 @@ function fill(root: string): void {
   writeFileSync(join(root, 'sub/deep/file'), 'two');
   writeFileSync(join(root, 'sub/caf\u00e9'), 'three');
   symlinkSync('file', join(root, 'link'));
+  for (const name of ['file', 'sub/deep/file', 'sub/caf\u00e9'])
+    utimesSync(join(root, name), 1_600_000_000, 1_600_000_000);
 }
 
 /** Content of the same length, with the times that it had. */

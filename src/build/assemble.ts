@@ -1,10 +1,10 @@
 // Config, history and layers -> a finished image.
+import { inlineField } from '../cache/remote-inline.ts';
 import type { FinishedImage } from '../export/finished-image.ts';
 import type { HistoryEntry, ImageConfig } from '../image/config.ts';
 import { encodeConfig } from '../image/config.ts';
 import { type DiffId, digestOf } from '../image/digest.ts';
 import { formatReference } from '../image/reference.ts';
-import type { LayerId } from '../layer/layers.ts';
 import { squashLayers } from '../layer/squash.ts';
 import type { PlannedStage } from '../plan/steps.ts';
 import type { BuildRequest } from './request.ts';
@@ -12,7 +12,8 @@ import type { StageResult } from './stage-result.ts';
 import type { Tools } from './tools.ts';
 
 /**
- * @returns the image; its own layers have been serialised (their diffIds are part of the config), nothing is compressed
+ * @returns the image; its own layers have been serialised, here or elsewhere (their diffIds are part of the config),
+ *   nothing is compressed
  */
 export async function assemble(
   stage: PlannedStage,
@@ -24,12 +25,17 @@ export async function assemble(
   const epoch = request.sourceDateEpoch;
   const parts = request.squash ? await squashed(result, tools, signal) : result;
   const own = parts.layers.slice(parts.baseLayers);
-  const clamped = await Promise.all(own.map(id => tools.layers.tar(id, signal, epoch)));
-  const diffIds = [...stage.config.diffIds.slice(0, parts.baseLayers), ...clamped.map(tar => tar.diffId)];
+  const clamped = await Promise.all(own.map(id => tools.layers.diffId(id, signal, epoch)));
+  const diffIds = [...stage.config.diffIds.slice(0, parts.baseLayers), ...clamped];
   const history = timed(parts.history, result, epoch);
   const created = epoch === undefined ? history.at(-1)?.created : new Date(epoch * 1000).toISOString();
+  const { [inlineField]: _, ...rest } = stage.config.rest;
+  const records = request.cacheTo?.some(({ kind }) => kind === 'inline')
+    ? await inlineCache(stage, diffIds, tools)
+    : undefined;
   const config: ImageConfig = {
     ...stage.config,
+    rest: records === undefined ? rest : { ...rest, [inlineField]: records },
     config: withLabels(stage.config.config, request.labels),
     diffIds,
     history,
@@ -41,7 +47,7 @@ export async function assemble(
     config,
     configBytes: bytes,
     configDigest: digestOf(bytes),
-    layers: [...parts.layers.slice(0, parts.baseLayers), ...clamped.map(tar => tar.diffId as LayerId)],
+    layers: [...parts.layers.slice(0, parts.baseLayers), ...clamped],
     diffIds: diffIds as DiffId[],
     baseLayers: parts.baseLayers,
     platform: config.platform,
@@ -49,6 +55,23 @@ export async function assemble(
     annotations: Object.fromEntries(request.annotations),
     ...(epoch === undefined ? {} : { createdSec: epoch }),
   };
+}
+
+/** The records of the image's own steps; those of its base say nothing about it. */
+async function inlineCache(
+  { index }: PlannedStage,
+  diffIds: readonly DiffId[],
+  tools: Tools,
+): Promise<unknown> {
+  const [{ recordsOfSteps }, { inlineValue }] = await Promise.all([
+    import('./cache-export.ts'),
+    import('../cache/remote-inline.ts'),
+  ]);
+  const steps = tools.finished?.ofImage(index) ?? [];
+  // How the layers are packed is decided later, and nothing that the records say.
+  const unpacked = { mediaType: '', digest: digestOf(''), size: 0 };
+  const { records } = await recordsOfSteps(steps, tools, async () => unpacked);
+  return inlineValue(records, diffIds);
 }
 
 function withLabels(

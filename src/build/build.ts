@@ -163,6 +163,7 @@ async function execute(
 ): Promise<Map<number, StageResult>> {
   const journal = new Journal(request, tools);
   tools.mountTravel?.expect(cacheMountsOf(graph));
+  tools.finished?.begin(graph);
   const context = {
     request,
     tools,

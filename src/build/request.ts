@@ -4,6 +4,7 @@ import type { Platform } from '../image/platform.ts';
 import type { Reference } from '../image/reference.ts';
 import type { SandboxRequest } from '../sandbox/sandbox.ts';
 import type { MountSource, MountTarget } from './cache-mounts/place.ts';
+import type { CacheSource, CacheTarget } from './cache-spec.ts';
 
 export type PullPolicy = 'missing' | 'always' | 'never';
 
@@ -42,6 +43,10 @@ export interface BuildRequest {
   readonly cacheMountTo?: readonly MountTarget[];
   /** Results that are older are not taken, in milliseconds. Absent: none is too old. */
   readonly cacheTtlMs?: number;
+  /** Other machines' results, asked in this order for what is not here. */
+  readonly cacheFrom?: readonly CacheSource[];
+  /** Where the results of this build go, also when it fails. */
+  readonly cacheTo?: readonly CacheTarget[];
   /** Say of every executed step why it was not cached. Default false. */
   readonly explain?: boolean;
   /** Nothing is asked of any server: what is missing is an error. Default false. */

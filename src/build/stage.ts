@@ -124,10 +124,11 @@ async function runStep(
   const place = placeOf(step, stage);
   tools.emit({ kind: 'start', id: step.id, name, atMs: started });
   try {
+    const prepared = await prepare(step, scope);
     const taken = await takeOrExecute({
       step,
       place,
-      prepared: await prepare(step, scope),
+      prepared,
       scope,
       schedule,
       running: context.running,
@@ -138,6 +139,7 @@ async function runStep(
       ...(before.base ? { base: before.base } : {}),
     });
     const { cached, key, reason } = taken;
+    tools.finished?.add({ stage: stage.index, recipe: prepared.recipe.key, key });
     const outcome = cached ? 'cached' : 'done';
     const durationMs = tools.now() - started;
     tools.emit({ kind: 'end', id: step.id, outcome, atMs: tools.now() });

@@ -4,6 +4,7 @@ import type { StepPlace } from '../cache/history.ts';
 import { encodeFiles, type InputFile } from '../cache/input-files.ts';
 import type { CacheKey, ReadableKey } from '../cache/key.ts';
 import type { BaseRecord, StepRecord } from '../cache/records.ts';
+import { clipDisplay } from '../cache/remote-format.ts';
 import { storeBytes } from '../cache/stored-bytes.ts';
 import type { LayerId } from '../layer/layers.ts';
 import type { Step } from '../plan/steps.ts';
@@ -44,11 +45,11 @@ export interface StepWork {
 /** @throws BuildError what carrying the step out throws */
 export async function takeOrExecute(work: StepWork): Promise<Taken> {
   const { prepared, running } = work;
-  const byRecipe = lookUp(work, prepared.recipe.key);
+  const byRecipe = await lookEverywhere(work, prepared.recipe);
   if (byRecipe.taken) return byRecipe.taken;
   const content = await prepared.content?.();
   const main = content ?? prepared.recipe;
-  const byContent = content ? lookUp(work, content.key) : byRecipe;
+  const byContent = content ? await lookEverywhere(work, content) : byRecipe;
   if (byContent.taken) {
     work.scope.tools.records.alias(prepared.recipe.key, main.key);
     return byContent.taken;
@@ -77,6 +78,35 @@ function lookUp({ scope, skipCache }: StepWork, key: CacheKey): Look {
   if (record.layer !== null && !layers.has(record.layer)) return { refusal: 'gone' };
   records.touch(key, now());
   return { taken: { layer: record.layer, cached: true, createdAt: record.createdAt, key } };
+}
+
+/** Here, then in other machines' caches: what they have becomes a record here, and is looked at like one. */
+async function lookEverywhere(work: StepWork, asked: ReadableKey): Promise<Look> {
+  const { scope, prepared, step, place, journal } = work;
+  const { remote, records, store } = scope.tools;
+  const here = lookUp(work, asked.key);
+  if (here.taken || work.skipCache || !remote) return here;
+  const { steps } = scope.stage;
+  const later = steps.slice(steps.indexOf(step) + 1).filter(({ kind }) => kind !== 'setting');
+  const next = later.map(({ display }) => clipDisplay(display));
+  const found = await remote.find(asked.key, scope.state, next, scope.signal);
+  if (!found) return here;
+  const { key, layer, createdAt, durationMs, log, from } = found;
+  const isAlias = key !== asked.key;
+  const files = isAlias ? undefined : await prepared.files?.();
+  records.put(key, {
+    layer,
+    createdAt,
+    durationMs,
+    display: step.display,
+    ...aboutStep(work, isAlias ? { key, parts: found.parts ?? [] } : asked),
+    ...(log ? { log } : {}),
+    ...(files ? { files: await storeBytes(store, await encodeFiles(files)) } : {}),
+  });
+  if (isAlias) records.alias(asked.key, key);
+  journal.learn(place, key);
+  scope.tools.emit({ kind: 'note', id: step.id, text: `found in ${from}`, atMs: scope.tools.now() });
+  return lookUp(work, asked.key);
 }
 
 /** Alone among all builds on this store; who waited finds what the other one made. */

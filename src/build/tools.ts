@@ -1,5 +1,6 @@
 // What a build may use. cli/wire.ts picks the real ones for this machine; tests pass their own.
 import type { Records } from '../cache/records.ts';
+import type { RemoteCaches } from '../cache/remote.ts';
 import type { Download } from '../context/download.ts';
 import type { ContextHelpers } from '../context/open.ts';
 import type { Emit } from '../events.ts';
@@ -11,6 +12,7 @@ import type { Sandbox } from '../sandbox/sandbox.ts';
 import type { SnapshotDriver } from '../snapshot/driver.ts';
 import type { Store } from '../store/store.ts';
 import type { MountTravel } from './cache-mounts/travel.ts';
+import type { FinishedSteps } from './finished-steps.ts';
 import type { PullPolicy } from './request.ts';
 
 /** An image that a stage starts from or that is copied from. Its layers are fetched when somebody reads them. */
@@ -34,6 +36,10 @@ export interface Tools {
   readonly store: Store;
   readonly layers: Layers;
   readonly records: Records;
+  /** Asked for what is not here. Absent: nobody is. */
+  readonly remote?: RemoteCaches;
+  /** Is told what became of the steps, for caches that are written afterwards. */
+  readonly finished?: FinishedSteps;
   readonly bases: BaseFinder;
   /** Asked for when the first RUN must be executed. @throws BuildError `sandbox` when nothing here can run commands */
   sandbox(): Promise<Sandbox>;

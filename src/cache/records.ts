@@ -39,6 +39,8 @@ export interface BaseRecord {
 export interface Records {
   /** The record of a key or of what the key is an alias of. */
   get(key: CacheKey): StepRecord | undefined;
+  /** The key itself, or what it is an alias of. */
+  target(key: CacheKey): CacheKey;
   /** Visible at once, durable after the store's flush. */
   put(key: CacheKey, record: StepRecord): void;
   /** Makes `fast` (known before the content was hashed) lead to the record of `key`. */
@@ -57,6 +59,7 @@ export function openRecords(meta: Meta): Records {
   const resolve = (key: CacheKey) => aliasTarget(meta.get('records', key)) ?? key;
   return {
     get: key => read(resolve(key)),
+    target: resolve,
     put: (key, record) => meta.set('records', key, record),
     alias: (fast, key) => meta.set('records', fast, { alias: key }),
     delete: key => meta.delete('records', key),

@@ -17,6 +17,7 @@ import { parseReference, withDefaultTag } from '../image/reference.ts';
 import type { ImageTools } from '../images/tools.ts';
 import { sharedPool } from '../layer/pool.ts';
 import { openLayers } from '../layer/store-layers.ts';
+import { layoutsOf } from '../registry/pull.ts';
 import type { Registries } from '../registry/registry.ts';
 import type { Isolation } from '../sandbox/probe.ts';
 import { defaultStoreRoot, openStore } from '../store/open.ts';
@@ -113,8 +114,14 @@ export function openMountPlace(images: ImageTools): TravelTools['open'] {
 
 export async function openTools(session: Session, command: Command, options: WireOptions): Promise<Wired> {
   const store = await openStoreFor(session, command);
-  const network = options.offline ? noNetwork() : lazyNetwork(session, store, options);
+  const network = withLayouts(store, options.offline ? noNetwork() : lazyNetwork(session, store, options));
   const layers = openLayers(store, network.source);
+  const claimed: BlobSource = {
+    fetch: (blob, signal) =>
+      network.source.fetch(blob, signal).catch((error: unknown) => {
+        throw layers.lost(blob.digest, error, signal);
+      }),
+  };
   const sandbox = once(async () => {
     const { chooseSandbox } = await import('../sandbox/probe.ts');
     const isolation = options.isolation as Isolation;
@@ -160,7 +167,7 @@ export async function openTools(session: Session, command: Command, options: Wir
     images: {
       store,
       layers,
-      source: network.source,
+      source: claimed,
       registries: network.registries,
       cwd: session.cwd,
       signal: session.signal,
@@ -170,7 +177,7 @@ export async function openTools(session: Session, command: Command, options: Wir
       const { pushStored } = await import('../registry/push-stored.ts');
       const { tag: _, ...untagged } = parseReference(target.name);
       const reference = target.byDigest ? untagged : withDefaultTag(parseReference(target.name));
-      await pushStored(await network.registries(), store, network.source, target.root, [reference], signal);
+      await pushStored(await network.registries(), store, claimed, target.root, [reference], signal);
     },
     async [Symbol.asyncDispose]() {
       await network.close();
@@ -199,6 +206,18 @@ function noNetwork(): Network {
     download: async ({ url }) => refuse(printable(url)),
     close: async () => {},
   };
+}
+
+/** Blobs that a directory was seen to have come from there. */
+function withLayouts(store: Store, network: Network): Network {
+  const fetch: BlobSource['fetch'] = async (blob, signal) => {
+    if (layoutsOf(store, blob.digest).length > 0) {
+      const { fetchFromLayouts } = await import('../artifact/layout.ts');
+      if (await fetchFromLayouts(store, blob, signal)) return;
+    }
+    await network.source.fetch(blob, signal);
+  };
+  return { ...network, source: { fetch } };
 }
 
 function warnOfSingleId(session: Session): void {

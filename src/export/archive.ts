@@ -5,7 +5,7 @@ import { pipeline } from 'node:stream/promises';
 import { type Pack, pack } from 'tar-stream';
 import { BuildError } from '../errors.ts';
 import type { Descriptor } from '../image/descriptor.ts';
-import { algorithmOf, type Digest, digestFromHash, hexOf } from '../image/digest.ts';
+import { algorithmOf, digestFromHash } from '../image/digest.ts';
 import type { Store } from '../store/store.ts';
 import { type Destination, outputFailure } from './destination.ts';
 
@@ -13,11 +13,6 @@ import { type Destination, outputFailure } from './destination.ts';
 export type ArchiveFile =
   | { readonly name: string; readonly text: string }
   | { readonly name: string; readonly blob: Descriptor };
-
-/** Where a blob stands in an image layout. */
-export function blobName(digest: Digest): string {
-  return `blobs/${algorithmOf(digest)}/${hexOf(digest)}`;
-}
 
 /**
  * Writes the files in byte order of their names, their directories before them, and commits the destination. Times are

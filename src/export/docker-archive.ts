@@ -2,7 +2,8 @@
 // older format (https://github.com/moby/docker-image-spec), whose paths point into the same blobs.
 import { hostPlatform, platformDistance } from '../image/platform.ts';
 import { familiarReference, parseReference } from '../image/reference.ts';
-import { type ArchiveFile, blobName, writeArchive } from './archive.ts';
+import { blobName } from '../store/layout-files.ts';
+import { type ArchiveFile, writeArchive } from './archive.ts';
 import { openDestination } from './destination.ts';
 import { type ExportInput, namesOf } from './finished-image.ts';
 import { layoutFiles, receipt } from './oci.ts';

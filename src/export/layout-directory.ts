@@ -1,15 +1,15 @@
 // An image layout as a directory that other tools may be using: blobs first, index.json last, under a lock.
-import { lstatSync, readdirSync, readFileSync, rmSync, statSync } from 'node:fs';
-import { mkdir, open, rename, rm } from 'node:fs/promises';
+import { rmSync } from 'node:fs';
+import { mkdir, rm } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
-import { BuildError, messageOf, printable } from '../errors.ts';
 import { waitForLock } from '../host/lock.ts';
-import { fsyncDir, temporaryName, writeFileAtomically } from '../host/temp.ts';
+import { fsyncDir, writeFileAtomically } from '../host/temp.ts';
 import type { Descriptor } from '../image/descriptor.ts';
 import type { Digest } from '../image/digest.ts';
+import { addFile, blobName, existingEntries, isThere } from '../store/layout-files.ts';
 import { annotationKeys, indexText, layoutText } from '../store/layout-index.ts';
 import type { Store } from '../store/store.ts';
-import { BlobCheck, blobName, readBlob } from './archive.ts';
+import { BlobCheck, readBlob } from './archive.ts';
 import { outputFailure, removeEmpty } from './destination.ts';
 import { type Document, documentsOf, indexEntries, layersOf, type Packed } from './pack.ts';
 
@@ -85,30 +85,6 @@ async function undo(dir: string, made: readonly string[], firstMade: string | un
   await removeEmpty(dir, firstMade);
 }
 
-/** What index.json lists; nothing when the directory is empty. */
-function existingEntries(dir: string): unknown[] {
-  const path = join(dir, 'index.json');
-  if (!lstatSync(path, { throwIfNoEntry: false })) {
-    const foreign = readdirSync(dir).filter(name => name !== 'oci-layout' && name !== 'blobs');
-    if (foreign.length === 0) return [];
-    throw notLayout(dir, `it holds ${printable(foreign[0] ?? '')}`);
-  }
-  try {
-    const manifests = (JSON.parse(readFileSync(path, 'utf8')) as { manifests?: unknown } | null)?.manifests;
-    if (Array.isArray(manifests)) return manifests;
-  } catch (error) {
-    throw notLayout(dir, `its index.json cannot be read: ${messageOf(error)}`);
-  }
-  throw notLayout(dir, 'its index.json lists no manifests');
-}
-
-function notLayout(dir: string, why: string): BuildError {
-  return new BuildError('usage', `the directory ${printable(dir)} is no OCI image layout: ${why}`, {
-    hint: 'choose a new or empty directory',
-    facts: { path: dir },
-  });
-}
-
 function isReplaced(entry: unknown, names: readonly string[]): boolean {
   const annotations = (entry as { annotations?: Record<string, unknown> } | null)?.annotations ?? {};
   const name = annotations[annotationKeys.name];
@@ -140,32 +116,6 @@ async function addBlob(
 async function addText(dir: string, descriptor: Descriptor, text: string, made: string[]): Promise<void> {
   if (isThere(dir, descriptor)) return;
   await addFile(dir, descriptor.digest, made, write => write(Buffer.from(text)));
-}
-
-function isThere(dir: string, blob: Descriptor): boolean {
-  const stat = statSync(join(dir, blobName(blob.digest)), { throwIfNoEntry: false });
-  return stat?.isFile() === true && stat.size === blob.size;
-}
-
-async function addFile(
-  dir: string,
-  digest: Digest,
-  made: string[],
-  fill: (write: (bytes: Uint8Array) => Promise<void>) => Promise<void>,
-): Promise<void> {
-  const path = join(dir, blobName(digest));
-  await mkdir(dirname(path), { recursive: true });
-  const temporary = join(dirname(path), temporaryName('.tmp-'));
-  made.push(temporary);
-  const file = await open(temporary, 'wx', 0o644);
-  try {
-    await fill(bytes => file.writeFile(bytes));
-    await file.sync();
-  } finally {
-    await file.close();
-  }
-  await rename(temporary, path);
-  made.push(path);
 }
 
 async function syncBlobs(dir: string, { blobs, documents }: LayoutChange): Promise<void> {

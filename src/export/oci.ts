@@ -1,7 +1,8 @@
 // An OCI image layout (image-layout.md), as a tar or as a directory.
 import { resolve } from 'node:path';
+import { blobName } from '../store/layout-files.ts';
 import { indexText, layoutText } from '../store/layout-index.ts';
-import { type ArchiveFile, blobName, writeArchive } from './archive.ts';
+import { type ArchiveFile, writeArchive } from './archive.ts';
 import { openDestination } from './destination.ts';
 import { type ExportInput, namesOf } from './finished-image.ts';
 import { writeLayoutDirectory } from './layout-directory.ts';

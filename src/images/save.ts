@@ -1,10 +1,11 @@
 // Images of the store as one archive: a whole OCI layout and, for docker, manifest.json beside it.
-import { type ArchiveFile, blobName, writeArchive } from '../export/archive.ts';
+import { type ArchiveFile, writeArchive } from '../export/archive.ts';
 import type { Destination } from '../export/destination.ts';
 import { writeLayoutDirectory } from '../export/layout-directory.ts';
 import { documentsOf, indexEntries, layersOf, type Packed } from '../export/pack.ts';
 import { hostPlatform, platformDistance } from '../image/platform.ts';
 import { familiarReference, parseReference } from '../image/reference.ts';
+import { blobName } from '../store/layout-files.ts';
 import { indexText, layoutText } from '../store/layout-index.ts';
 import type { ImageTools } from './tools.ts';
 

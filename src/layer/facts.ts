@@ -13,6 +13,8 @@ export interface KnownBlob {
   readonly compression: Compression;
   /** Of the codec, when we packed it; absent for a blob that the layer came with. */
   readonly level?: number;
+  /** Only a build cache says that this blob packs the layer, and nobody has read it yet. */
+  readonly claimed?: true;
 }
 
 /** The tar that a layer was written as. */
@@ -27,6 +29,8 @@ export interface LayerFacts {
   readonly size?: number;
   /** Id of a tree in the store that is this layer though it has another name: a RUN's. */
   readonly tree?: string;
+  /** Diff id of a RUN's layer that was made elsewhere, as a build cache has it. */
+  readonly claimedAs?: DiffId;
   /** Tars made of the layer, by the time their entries were clamped to in seconds; '' for none. */
   readonly tars?: Readonly<Record<string, KnownTar>>;
 }
@@ -51,13 +55,42 @@ export class FactsBook {
     if (after !== before) this.#meta.set('layers', id, after);
   }
 
-  /** Remembers a blob; one with the same digest is replaced only by one that the layer came with. */
+  /**
+   * Remembers a blob; one with the same digest is replaced only by one that the layer came with. A claim about a blob that
+   * we packed is more than a claim.
+   */
   addBlob(id: LayerId, blob: KnownBlob): void {
     this.update(id, facts => {
       const same = facts.blobs.find(known => known.digest === blob.digest);
-      if (same && (same.level === undefined || blob.level !== undefined)) return facts;
-      return { ...facts, blobs: [...facts.blobs.filter(known => known !== same), blob] };
+      if (same && !isBetter(blob, same)) return facts;
+      const { claimed: _, ...proven } = blob;
+      const kept = same && !same.claimed ? proven : blob;
+      return { ...facts, blobs: [...facts.blobs.filter(known => known !== same), kept] };
     });
+  }
+
+  /** The blob was read, and is what was claimed. */
+  confirm(id: LayerId, digest: Digest): void {
+    this.update(id, facts => {
+      if (!facts.blobs.some(blob => blob.digest === digest && blob.claimed)) return facts;
+      return { ...facts, blobs: facts.blobs.map(blob => (blob.digest === digest ? confirmed(blob) : blob)) };
+    });
+  }
+
+  /** Forgets what caches claim: about one blob, or everything. @returns whether there was such a claim */
+  disclaim(digest?: Digest): boolean {
+    let found = false;
+    for (const [id, value] of [...this.#meta.entries('layers')]) {
+      const facts = value as LayerFacts;
+      if (!isFacts(facts)) continue;
+      const blobs = facts.blobs.filter(
+        blob => !blob.claimed || (digest !== undefined && blob.digest !== digest),
+      );
+      if (blobs.length === facts.blobs.length) continue;
+      found = true;
+      this.#meta.set('layers', id, { ...facts, blobs });
+    }
+    return found;
   }
 
   addTar(id: LayerId, clamp: string, tar: KnownTar): void {
@@ -68,6 +101,20 @@ export class FactsBook {
   setSize(id: LayerId, size: number): void {
     this.update(id, facts => (facts.size === size ? facts : { ...facts, size }));
   }
+}
+
+function isBetter(blob: KnownBlob, known: KnownBlob): boolean {
+  if (blob.level !== undefined) return false;
+  return known.level !== undefined || (known.claimed === true && !blob.claimed);
+}
+
+function confirmed({ claimed: _, ...blob }: KnownBlob): KnownBlob {
+  return blob;
+}
+
+/** What was seen in an image first, what is only claimed last. */
+export function trustedFirst(blobs: readonly KnownBlob[]): KnownBlob[] {
+  return [...blobs.filter(blob => !blob.claimed), ...blobs.filter(blob => blob.claimed)];
 }
 
 /** Whether the layer came with this blob, so that it can be fetched again. */

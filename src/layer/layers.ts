@@ -21,6 +21,15 @@ export interface Layers {
   /** Makes a base's layer known by its diffId and the descriptor of the blob that packs it; nothing is fetched. */
   adopt(diffId: DiffId, blob: Descriptor): void;
   /**
+   * Takes a build cache's word for it that the layer `id` has this diffId and is packed in this blob; nothing is fetched.
+   * What is known of the layer otherwise goes before, and a blob that turns out to be missing or something else is a
+   * BuildError with the fact `damaged`, after which the claim is forgotten.
+   * @returns whether the layer can be had now; false when the claim contradicts what is known here
+   */
+  claim(id: LayerId, diffId: DiffId, blob: Descriptor): boolean;
+  /** Forgets the claim about a blob that could not be fetched for {@link claim}'s sake. @returns what to throw instead of `error` */
+  lost(digest: Digest, error: unknown, signal: AbortSignal): unknown;
+  /**
    * Writes a layer as a deterministic tar into the store: entries sorted, directories before their content, PAX only
    * where ustar does not suffice, no user names. Parent directories are the caller's.
    */
@@ -49,6 +58,8 @@ export interface Layers {
    * @param clampSec SOURCE_DATE_EPOCH: later modification times become this one (seconds)
    */
   tar(id: LayerId, signal: AbortSignal, clampSec?: number): Promise<{ diffId: DiffId; size: number }>;
+  /** The diffId that {@link tar} gives, without the bytes where it is known. */
+  diffId(id: LayerId, signal: AbortSignal, clampSec?: number): Promise<DiffId>;
   /**
    * The layer packed for a manifest. Without `force` a compressed blob that the layer came with is taken as it is,
    * whatever its codec. The blob is in the store afterwards, unless `lazy` allowed it to stay where it can be fetched from.

@@ -14,7 +14,9 @@ import { storeFailure } from '../store/failure.ts';
 import type { BlobSource, Store } from '../store/store.ts';
 import type { ContentSource, LayerInput } from '../tree/entry.ts';
 import { arrange } from './arrange.ts';
-import { cameWith, descriptorOf, FactsBook, type KnownBlob, type KnownTar } from './facts.ts';
+import { Claims } from './claims.ts';
+import { cameWith, descriptorOf, FactsBook, type KnownBlob, type KnownTar, trustedFirst } from './facts.ts';
+import { asFailure, gone } from './failure.ts';
 import { IndexStore, type PendingIndex } from './index-store.ts';
 import type { IndexedEntry } from './indexer.ts';
 import type { JobKind, JobOf, JobResults } from './jobs.ts';
@@ -60,6 +62,7 @@ class StoreLayers implements Layers {
   readonly #pool: BytesPool;
   readonly #maxBytes: number;
   readonly #facts: FactsBook;
+  readonly #claims: Claims;
   readonly #indexes: IndexStore;
   readonly #loaded = new Map<LayerId, LayerIndex>();
   readonly #work = new SharedWork();
@@ -70,6 +73,7 @@ class StoreLayers implements Layers {
     this.#pool = options.pool ?? sharedPool();
     this.#maxBytes = options.maxUnpackedBytes ?? 64 * 1024 ** 3;
     this.#facts = new FactsBook(store.meta);
+    this.#claims = new Claims(this.#facts);
     this.#indexes = new IndexStore(store.root, () => store.tmp);
   }
 
@@ -79,8 +83,17 @@ class StoreLayers implements Layers {
     this.#facts.addBlob(diffId, { mediaType, digest, size, compression });
   }
 
-  has(id: LayerId): boolean {
-    if (!isDigest(id)) return this.#treePath(id) !== undefined || this.#tarOf(id, '') !== undefined;
+  claim(id: LayerId, diffId: DiffId, blob: Descriptor): boolean {
+    return this.#claims.take(id, diffId, blob, known => this.has(known));
+  }
+
+  lost(digest: Digest, error: unknown, signal: AbortSignal): unknown {
+    return this.#claims.lost(digest, error, signal);
+  }
+
+  has(asked: LayerId): boolean {
+    const id = this.#bytesId(asked);
+    if (!isDigest(id)) return this.#treePath(id) !== undefined;
     // A tree alone does not bring back the bytes that the diffId stands for.
     if (this.#store.blobs.path(id) !== undefined) return true;
     return this.#facts.get(id).blobs.some(blob => cameWith(blob) || this.#store.blobs.path(blob.digest));
@@ -106,10 +119,11 @@ class StoreLayers implements Layers {
   }
 
   async index(
-    id: LayerId,
+    asked: LayerId,
     signal: AbortSignal,
     need: 'names' | 'contents' = 'contents',
   ): Promise<LayerIndex> {
+    const id = this.#bytesId(asked);
     if (need === 'contents' && isDigest(id) && !this.#hasContents(id)) {
       await this.#ensure(id, { tar: true }, signal);
     }
@@ -125,8 +139,8 @@ class StoreLayers implements Layers {
   async tree(id: LayerId, signal: AbortSignal): Promise<string> {
     const there = this.#treePath(id);
     if (there !== undefined) return there;
-    const diffId = isDigest(id) ? id : this.#tarOf(id, '')?.diffId;
-    if (diffId === undefined) throw gone(id);
+    const diffId = this.#bytesId(id);
+    if (!isDigest(diffId)) throw gone(id);
     await this.#ensure(diffId, { tree: true }, signal);
     const made = this.#treePath(diffId);
     if (made === undefined) throw new BuildError('store', `the tree of layer ${diffId} vanished`);
@@ -137,7 +151,13 @@ class StoreLayers implements Layers {
     return Promise.all(ids.map((_, i) => this.#topTree(ids.slice(0, i + 1), signal)));
   }
 
-  async tar(id: LayerId, signal: AbortSignal, clampSec?: number): Promise<KnownTar> {
+  async diffId(asked: LayerId, signal: AbortSignal, clampSec?: number): Promise<DiffId> {
+    const id = this.#bytesId(asked);
+    return isDigest(id) && clampSec === undefined ? id : (await this.tar(id, signal, clampSec)).diffId;
+  }
+
+  async tar(asked: LayerId, signal: AbortSignal, clampSec?: number): Promise<KnownTar> {
+    const id = this.#bytesId(asked);
     if (isDigest(id)) {
       await this.#ensure(id, { tar: true }, signal);
       const plain = { diffId: id, size: this.#store.blobs.size(id) ?? 0 };
@@ -164,13 +184,15 @@ class StoreLayers implements Layers {
     });
   }
 
-  async blob(id: LayerId, packing: Packing, signal: AbortSignal): Promise<Descriptor> {
+  async blob(asked: LayerId, packing: Packing, signal: AbortSignal): Promise<Descriptor> {
     const { compression, format, clampSec, force, lazy } = packing;
+    const id = this.#bytesId(asked);
     if (isDigest(id) && clampSec === undefined && !force) {
       const own = this.#ownBlob(id, packing);
       if (own) {
         const descriptor = descriptorOf(own, layerMediaType(own.compression, format));
         if (!lazy) await this.#fetch(own, signal);
+        if (!lazy && own.claimed) await this.#ensure(id, {}, signal);
         return descriptor;
       }
     }
@@ -201,7 +223,7 @@ class StoreLayers implements Layers {
    * own images have those.
    */
   #ownBlob(id: DiffId, { compression }: Packing): KnownBlob | undefined {
-    const own = this.#facts.get(id).blobs.filter(cameWith);
+    const own = trustedFirst(this.#facts.get(id).blobs.filter(cameWith));
     return (
       own.find(blob => blob.compression === compression) ??
       own.find(blob => blob.compression !== 'uncompressed')
@@ -250,7 +272,13 @@ class StoreLayers implements Layers {
 
   async #fetch(blob: KnownBlob, signal: AbortSignal): Promise<void> {
     if (this.#store.blobs.path(blob.digest) !== undefined) return;
-    await this.#work.run(`fetch ${blob.digest}`, signal, own => this.#source.fetch(descriptorOf(blob), own));
+    try {
+      await this.#work.run(`fetch ${blob.digest}`, signal, own =>
+        this.#source.fetch(descriptorOf(blob), own),
+      );
+    } catch (error) {
+      throw this.lost(blob.digest, error, signal);
+    }
   }
 
   // Tars
@@ -312,7 +340,7 @@ class StoreLayers implements Layers {
   }
 
   async #read(diffId: DiffId, wanted: Wanted, signal: AbortSignal): Promise<void> {
-    const file = await this.#bytesOf(diffId, signal);
+    const { file, blob } = await this.#bytesOf(diffId, signal);
     await using ingest = wanted.tar ? await this.#store.blobs.ingest() : undefined;
     await using tree = wanted.tree ? await this.#store.trees.begin() : undefined;
     using index = this.#indexes.begin();
@@ -328,8 +356,11 @@ class StoreLayers implements Layers {
         ...(tree ? { tree: tree.fs } : {}),
       },
       signal,
-    );
+    ).catch((error: unknown) => {
+      throw blob?.claimed ? this.lost(blob.digest, error, signal) : error;
+    });
     signal.throwIfAborted();
+    if (blob?.claimed) this.#facts.confirm(diffId, blob.digest);
     await ingest?.commit(diffId);
     await tree?.commit(hexOf(diffId));
     index.keep(hexOf(diffId));
@@ -337,18 +368,18 @@ class StoreLayers implements Layers {
   }
 
   /** A file that holds the layer: its tar, or a blob that packs it, fetched when it has to be. */
-  async #bytesOf(diffId: DiffId, signal: AbortSignal): Promise<string> {
+  async #bytesOf(diffId: DiffId, signal: AbortSignal): Promise<{ file: string; blob?: KnownBlob }> {
     const tar = this.#store.blobs.path(diffId);
-    if (tar !== undefined) return tar;
-    const { blobs } = this.#facts.get(diffId);
+    if (tar !== undefined) return { file: tar };
+    const blobs = trustedFirst(this.#facts.get(diffId).blobs);
     const here = blobs.find(blob => this.#store.blobs.path(blob.digest) !== undefined);
     const blob = here ?? blobs.find(cameWith);
     if (!blob) throw gone(diffId);
     await this.#fetch(blob, signal);
-    const path = this.#store.blobs.path(blob.digest);
-    if (path === undefined)
+    const file = this.#store.blobs.path(blob.digest);
+    if (file === undefined)
       throw new BuildError('internal', `the blob ${blob.digest} was fetched but is not there`);
-    return path;
+    return { file, blob };
   }
 
   /** Where the tar of a layer is, or will be. */
@@ -357,6 +388,13 @@ class StoreLayers implements Layers {
   }
 
   // Trees
+
+  /** What a layer whose tree is not here is known by otherwise: the diffId that it was once written as, or has elsewhere. */
+  #bytesId(id: LayerId): LayerId {
+    if (isDigest(id) || this.#treePath(id) !== undefined) return id;
+    const { tars, claimedAs } = this.#facts.get(id);
+    return tars?.['']?.diffId ?? claimedAs ?? id;
+  }
 
   #treePath(id: LayerId): string | undefined {
     if (!isDigest(id)) return this.#store.trees.path(id.slice(treePrefix.length));
@@ -395,12 +433,7 @@ class StoreLayers implements Layers {
 
   async #scan(id: LayerId, signal: AbortSignal): Promise<void> {
     const tree = this.#treePath(id);
-    if (tree === undefined) {
-      const tar = this.#tarOf(id, '');
-      if (!tar) throw gone(id);
-      this.#loaded.set(id, await this.index(tar.diffId, signal));
-      return;
-    }
+    if (tree === undefined) throw gone(id);
     await this.#work.run(`scan ${id}`, signal, async own => {
       using index = this.#indexes.begin();
       await this.#run({ kind: 'scan', tree, index: index.paths }, own);
@@ -462,19 +495,4 @@ class StoreLayers implements Layers {
 
 function indexName(id: LayerId): string {
   return isDigest(id) ? hexOf(id) : `tree-${id.slice(treePrefix.length)}`;
-}
-
-function asFailure(error: unknown): Error {
-  return error instanceof Error ? error : new Error(String(error));
-}
-
-function gone(id: LayerId): BuildError {
-  return new BuildError(
-    'not-found',
-    `the layer ${id} is not in the store and it is not known where to get it`,
-    {
-      hint: 'build or pull the image that it belongs to again',
-      facts: { layer: id },
-    },
-  );
 }

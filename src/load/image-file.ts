@@ -17,6 +17,7 @@ import {
   parseManifest,
 } from '../image/manifest.ts';
 import { layerMediaType, mediaTypes } from '../image/media-type.ts';
+import { blobName } from '../store/layout-files.ts';
 import type { Store } from '../store/store.ts';
 import { type Container, readDocument } from './container.ts';
 
@@ -84,10 +85,6 @@ async function copyDocument(
     for (const blob of [document.config, ...document.layers]) await copyBlob(container, blob, store, signal);
   }
   await store.blobs.put(bytes);
-}
-
-function blobName(digest: Digest): string {
-  return `blobs/${algorithmOf(digest)}/${hexOf(digest)}`;
 }
 
 function checkBytes(bytes: Buffer, descriptor: Descriptor): void {

@@ -45,14 +45,21 @@ const acceptedTypes = [
   mediaTypes.dockerManifest,
 ].join(', ');
 
-/** @param which tag or digest; a digest is verified. @throws BuildError */
+/**
+ * @param which tag or digest; a digest is verified
+ * @param fresh the registry itself is asked, not its mirrors
+ * @throws BuildError
+ */
 export async function fetchManifest(
   endpoints: Endpoints,
   repository: Repository,
   which: string,
   signal: AbortSignal,
+  fresh = false,
 ): Promise<FetchedManifest> {
-  const places = endpoints.readable(repository, isDigest(which) ? 'digest' : 'tag');
+  const places = fresh
+    ? [endpoints.writable(repository)]
+    : endpoints.readable(repository, isDigest(which) ? 'digest' : 'tag');
   return firstThatWorks(places, signal, place =>
     retrying(endpoints.retry, signal, () => readManifest(place, which, signal)),
   );

@@ -42,16 +42,25 @@ export function rememberOrigins(store: Store, image: ResolvedImage): void {
   }
 }
 
-/** @param repository `domain/path`; the latest comes first */
-export function addOrigin(store: Store, digest: Digest, repository: string): void {
-  const known = originsOf(store, digest);
-  if (known[0] === repository) return;
-  const origins = [repository, ...known.filter(other => other !== repository)].slice(0, maxOrigins);
+/** @param place `domain/path`, or the absolute path of an OCI layout; the latest comes first */
+export function addOrigin(store: Store, digest: Digest, place: string): void {
+  const known = placesOf(store, digest);
+  if (known[0] === place) return;
+  const origins = [place, ...known.filter(other => other !== place)].slice(0, maxOrigins);
   store.meta.set('origins', digest, origins);
 }
 
 /** `domain/path` of repositories that were seen to have the blob. */
 export function originsOf(store: Store, digest: Digest): readonly string[] {
+  return placesOf(store, digest).filter(place => !place.startsWith('/'));
+}
+
+/** OCI layouts that were seen to have the blob. */
+export function layoutsOf(store: Store, digest: Digest): readonly string[] {
+  return placesOf(store, digest).filter(place => place.startsWith('/'));
+}
+
+function placesOf(store: Store, digest: Digest): readonly string[] {
   const value = store.meta.get('origins', digest);
   return Array.isArray(value) ? value.filter(item => typeof item === 'string') : [];
 }

@@ -55,7 +55,7 @@ export async function pushStored(
 }
 
 /** Fetched only when somebody reads it: a registry that has the blob, or can mount it, never asks. */
-function storedBlob(
+export function storedBlob(
   descriptor: Descriptor,
   store: Store,
   source: BlobSource,

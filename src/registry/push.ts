@@ -21,7 +21,7 @@ export interface PushDocument {
 export interface PushRequest {
   /** Where to: with a tag, or without one to be found by digest only. Several repositories and hosts are fine. */
   readonly references: readonly Reference[];
-  /** Children before parents; the last one is what the references will stand for. */
+  /** Children before parents; the last one is what the references will stand for. None: only the blobs are sent. */
   readonly documents: readonly PushDocument[];
   readonly blobs: readonly PushBlob[];
   readonly onProgress?: (item: Digest, current: number, total: number) => void;
@@ -42,7 +42,6 @@ export async function pushImage(
   signal: AbortSignal,
 ): Promise<readonly PushedReference[]> {
   const top = request.documents.at(-1);
-  if (!top) throw new BuildError('internal', 'nothing to push');
   const places = new Map<string, { place: Endpoint; references: Reference[] }>();
   for (const reference of request.references) {
     const place = endpoints.writable(reference);
@@ -52,6 +51,7 @@ export async function pushImage(
   }
   for (const { place } of places.values()) await pushContent(endpoints, place, request, signal);
   const pushed: PushedReference[] = [];
+  if (!top) return pushed;
   for (const { place, references } of places.values()) {
     for (const reference of references) {
       const digest = await putManifest(endpoints, place, top, reference.tag ?? digestOf(top.bytes), signal);

@@ -64,8 +64,11 @@ export interface Registries {
    * @throws BuildError `not-found` (no such tag, nothing for the platform), `unsupported` (no image), `auth`, `network`, `integrity`
    */
   resolve(reference: Reference, platform: Platform, signal: AbortSignal): Promise<ResolvedImage>;
-  /** The document under a tag or digest, verified; `latest` without either. */
-  fetchManifest(reference: Reference, signal: AbortSignal): Promise<FetchedManifest>;
+  /**
+   * The document under a tag or digest, verified; `latest` without either.
+   * @param fresh the registry itself is asked, not its mirrors, which may be behind. Default false
+   */
+  fetchManifest(reference: Reference, signal: AbortSignal, fresh?: boolean): Promise<FetchedManifest>;
   /** Streams a blob into `sink`, verified when this resolves. At most 4 from one host at the same time. */
   download(
     repository: Repository,
@@ -158,8 +161,9 @@ class ConfiguredRegistries implements Registries {
     };
   }
 
-  fetchManifest(reference: Reference, signal: AbortSignal): Promise<FetchedManifest> {
-    return fetchManifest(this.#endpoints, reference, reference.digest ?? reference.tag ?? 'latest', signal);
+  fetchManifest(reference: Reference, signal: AbortSignal, fresh?: boolean): Promise<FetchedManifest> {
+    const which = reference.digest ?? reference.tag ?? 'latest';
+    return fetchManifest(this.#endpoints, reference, which, signal, fresh);
   }
 
   download(

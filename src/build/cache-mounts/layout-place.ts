@@ -2,13 +2,13 @@
 import { createWriteStream } from 'node:fs';
 import { pipeline } from 'node:stream/promises';
 import { BuildError, printable } from '../../errors.ts';
-import { blobName } from '../../export/archive.ts';
 import { type LayoutChange, updateLayout } from '../../export/layout-directory.ts';
 import { type Descriptor, descriptorFromJson, descriptorToJson } from '../../image/descriptor.ts';
 import { type Digest, digestOf } from '../../image/digest.ts';
 import { type Index, type Manifest, parseManifest } from '../../image/manifest.ts';
 import { mediaTypes } from '../../image/media-type.ts';
 import { type Container, directoryContainer, readDocument } from '../../load/container.ts';
+import { blobName } from '../../store/layout-files.ts';
 import { annotationKeys } from '../../store/layout-index.ts';
 import { artifactType, decodeArtifact, emptyConfig, encodeArtifact, type MountLayer } from './artifact.ts';
 import type { Merge, Place } from './place.ts';

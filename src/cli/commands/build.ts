@@ -86,12 +86,14 @@ async function buildAndDeliver(
   command: Command,
   emit: Emit,
 ): Promise<Built> {
-  const [{ openTools }, { build }, { checkDestinations, deliver }, { healing }] = await Promise.all([
-    import('../wire.ts'),
-    import('../../build/build.ts'),
-    import('../../build/deliver.ts'),
-    import('../../build/heal.ts'),
-  ]);
+  const [{ openTools }, { build }, { checkDestinations, deliver }, { healing }, { openCaches }] =
+    await Promise.all([
+      import('../wire.ts'),
+      import('../../build/build.ts'),
+      import('../../build/deliver.ts'),
+      import('../../build/heal.ts'),
+      import('../remote-caches.ts'),
+    ]);
   const stdout = { stdout: process.stdout, stdoutIsTerminal: process.stdout.isTTY === true };
   await checkDestinations(request, stdout);
   const handOver = flags.load ? await engineFor(session) : undefined;
@@ -104,9 +106,12 @@ async function buildAndDeliver(
     offline,
   });
   const warn = (text: string) => session.err(`warning: ${text}\n`);
+  const caches = await openCaches(request, wired);
   const work = async () => {
-    const result = await withMountTravel(request, wired, warn, tools => build(request, tools));
-    const delivery = await deliver(result.images, request, wired.tools, {
+    const result = await withMountTravel(request, { ...wired, tools: caches.tools }, warn, tools =>
+      build(request, tools),
+    );
+    const delivery = await deliver(result.images, request, caches.tools, {
       push: wired.push,
       stream: wired.stream,
       ...stdout,
@@ -116,7 +121,7 @@ async function buildAndDeliver(
   };
   // What went to stdout cannot be taken back.
   const isStream = request.outputs.some(spec => 'dest' in spec && spec.dest === '-');
-  const done = isStream ? await work() : await healing(wired.tools.store, warn, work);
+  const done = await caches.kept(() => (isStream ? work() : healing(wired.tools.store, warn, work)));
   await keepHouse(wired.tools.store, session);
   return done;
 }

@@ -20,6 +20,8 @@ export interface BuildFlags extends RegistryFlags, RunFlags {
   readonly cacheTtl?: string;
   readonly cacheMountFrom: readonly string[];
   readonly cacheMountTo: readonly string[];
+  readonly cacheFrom: readonly string[];
+  readonly cacheTo: readonly string[];
   readonly explain?: boolean;
   readonly offline?: boolean;
   readonly pull?: boolean | string;
@@ -53,7 +55,29 @@ function repeated(flags: string, description: string): Option {
 }
 
 export function addBuildOptions(command: Command): Command {
-  return addRegistryOptions(addRunOptions(addTravelOptions(addOwnOptions(command))));
+  return addRegistryOptions(addRunOptions(addTravelOptions(addCacheOptions(addOwnOptions(command)))));
+}
+
+function addCacheOptions(command: Command): Command {
+  return command
+    .option('--no-cache', 'execute every step again')
+    .addOption(repeated('--no-cache-filter <stages>', 'execute the steps of these stages again'))
+    .option('--no-cache-mounts', 'start with empty cache mounts in the steps that are executed')
+    .option('--cache-ttl <duration>', 'take no result that is older, such as 24h (default: any age)')
+    .addOption(
+      repeated(
+        '--cache-from <spec>',
+        'take results from: an image or cache in a registry, type=registry|local,...',
+      ),
+    )
+    .addOption(
+      repeated(
+        '--cache-to <spec>',
+        'put results into: type=registry,ref=...|local,dest=...|inline, mode=min|max',
+      ),
+    )
+    .option('--explain', 'say of every executed step why it was not cached')
+    .option('--offline', 'ask no server for anything; what is missing is an error');
 }
 
 function addTravelOptions(command: Command): Command {
@@ -100,12 +124,6 @@ function addOwnOptions(command: Command): Command {
         'platforms of the image, separated by commas (default: that of this machine)',
       ),
     )
-    .option('--no-cache', 'execute every step again')
-    .addOption(repeated('--no-cache-filter <stages>', 'execute the steps of these stages again'))
-    .option('--no-cache-mounts', 'start with empty cache mounts in the steps that are executed')
-    .option('--cache-ttl <duration>', 'take no result that is older, such as 24h (default: any age)')
-    .option('--explain', 'say of every executed step why it was not cached')
-    .option('--offline', 'ask no server for anything; what is missing is an error')
     .option('--pull [policy]', 'look base images up again: true (always), missing, never')
     .option('--squash', 'put everything this build adds into one layer on top of the base')
     .addOption(
@@ -161,6 +179,8 @@ export const buildDefaults: BuildFlags = {
   cacheMounts: true,
   cacheMountFrom: [],
   cacheMountTo: [],
+  cacheFrom: [],
+  cacheTo: [],
   output: [],
   label: [],
   annotation: [],

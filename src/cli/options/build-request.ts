@@ -1,7 +1,9 @@
 // argv and environment -> BuildRequest. Every value is checked here; what build/ gets is typed and complete.
 import { readFileSync } from 'node:fs';
 import { resolve } from 'node:path';
+import { type CacheTarget, parseCacheSource, parseCacheTarget } from '../../build/cache-spec.ts';
 import type { BuildRequest, PullPolicy } from '../../build/request.ts';
+import { parseBoolean } from '../../dockerfile/directives.ts';
 import { BuildError, messageOf, printable } from '../../errors.ts';
 import { type OutputSpec, parseOutput } from '../../export/output-spec.ts';
 import { formatPlatform, hostPlatform, parsePlatform } from '../../image/platform.ts';
@@ -44,6 +46,8 @@ export function makeBuildRequest(context: string, flags: BuildFlags, env: Env, c
     ...(flags.cacheMounts ? {} : { freshCacheMounts: true }),
     cacheMountFrom: flags.cacheMountFrom.map(text => parseMountSource(text, cwd)),
     cacheMountTo: flags.cacheMountTo.map(text => parseMountTarget(text, cwd)),
+    cacheFrom: flags.cacheFrom.map(parseCacheSource),
+    cacheTo: cacheTargets(flags),
     explain: flags.explain ?? false,
     offline: isOffline(flags),
     pull: pullPolicy(flags.pull),
@@ -56,8 +60,25 @@ export function makeBuildRequest(context: string, flags: BuildFlags, env: Env, c
   };
 }
 
+function cacheTargets(flags: BuildFlags): CacheTarget[] {
+  const targets = flags.cacheTo.map(parseCacheTarget);
+  const arg = flags.buildArg.findLast(item => item.startsWith('BUILDKIT_INLINE_CACHE='));
+  const isInline = targets.some(({ kind }) => kind === 'inline');
+  if (!isInline && parseBoolean(arg?.replace(/^.*?=/, '') ?? '')) targets.push({ kind: 'inline' });
+  if (flags.squash && targets.some(({ kind }) => kind === 'inline')) {
+    throw usage('--squash does not go with an inline cache: the layers of the steps are not in the image');
+  }
+  return targets;
+}
+
 function isOffline(flags: BuildFlags): boolean {
   if (!flags.offline) return false;
+  if (flags.cacheTo.some(text => parseCacheTarget(text).kind === 'registry')) {
+    throw usage(
+      '--offline does not go with a cache in a registry',
+      'use --cache-to type=local,dest=DIRECTORY',
+    );
+  }
   if (flags.push || flags.output.some(text => /(?:^|,)(?:type=registry|push=true)(?:,|$)/.test(text))) {
     throw usage('--offline does not go with pushing to a registry');
   }

@@ -1,25 +1,89 @@
-// Cgroups that a runtime makes for a step, and what is left of them when it was killed.
+// The cgroups of this machine: which hierarchies there are and where this process is in them; what runtimes leave behind
+// when they are killed.
 import { existsSync, readdirSync, readFileSync, rmdirSync, statSync } from 'node:fs';
 import { join } from 'node:path';
+import { readOr } from '../host/probe.ts';
 
-const root = '/sys/fs/cgroup';
 const PREFIX = 'slipway-';
 const YOUNG_MS = 60_000;
 let swept = false;
 
+/** A tree of cgroups. */
+export interface Hierarchy {
+  readonly version: 1 | 2;
+  readonly controllers: readonly string[];
+  /** Directory of the topmost cgroup that can be seen here. */
+  readonly top: string;
+  /** Directory of the cgroup that this process is in. */
+  readonly own: string;
+}
+
 /** A name for the cgroups of one run. @param unique differs for every run on this machine */
 export function cgroupName(unique: string): string {
-  return PREFIX + unique;
+  return `${PREFIX}${process.pid}-${unique}`;
 }
 
 /** Whether /sys/fs/cgroup is the unified hierarchy (cgroup v2) alone. */
 export function hasUnifiedCgroups(): boolean {
-  return existsSync(join(root, 'cgroup.controllers'));
+  return existsSync('/sys/fs/cgroup/cgroup.controllers');
+}
+
+/** The hierarchies that are mounted. */
+export function hierarchies(): readonly Hierarchy[] {
+  return parseHierarchies(
+    readFileSync('/proc/thread-self/mountinfo', 'utf8'),
+    readOr('/proc/self/cgroup', ''),
+    top => readOr(join(top, 'cgroup.controllers'), ''),
+  );
+}
+
+/**
+ * @param mounts as /proc/PID/mountinfo
+ * @param membership as /proc/PID/cgroup
+ * @param unified controllers of a version 2 hierarchy, by its directory
+ */
+export function parseHierarchies(
+  mounts: string,
+  membership: string,
+  unified: (top: string) => string,
+): readonly Hierarchy[] {
+  const paths = membership.split('\n').flatMap(line => {
+    const [, id, controllers, path] = /^(\d+):([^:]*):(.*)$/.exec(line) ?? [];
+    return path === undefined ? [] : [{ id, controllers: (controllers ?? '').split(','), path }];
+  });
+  const found = mounts.split('\n').flatMap(line => {
+    const [left = '', right = ''] = line.split(' - ');
+    const [, , device, root, top] = left.split(' ');
+    const [type, , options = ''] = right.split(' ');
+    if (root === undefined || top === undefined || (type !== 'cgroup' && type !== 'cgroup2')) return [];
+    const version = type === 'cgroup2' ? (2 as const) : (1 as const);
+    const mine = paths.find(({ id, controllers }) =>
+      version === 2 ? id === '0' : controllers.every(each => options.split(',').includes(each)),
+    );
+    if (mine === undefined) return [];
+    const controllers =
+      version === 2
+        ? unified(top).trim().split(' ')
+        : mine.controllers.filter(each => !each.startsWith('name='));
+    // A container may see a part of the tree only, and be outside of what it sees.
+    const below = mine.path === root || mine.path.startsWith(root === '/' ? '/' : `${root}/`);
+    return [
+      {
+        device,
+        version,
+        controllers,
+        top,
+        own: below ? join(top, mine.path.slice(root === '/' ? 0 : root.length)) : top,
+      },
+    ];
+  });
+  // One may be mounted at several places, and the first is the usual one.
+  return [...new Map(found.reverse().map(({ device, ...each }) => [device, each])).values()].reverse();
 }
 
 /** Removes the cgroups of a run if they are still there; the kernel lets only empty ones go. */
 export function removeCgroups(name: string): void {
-  for (const place of places()) removeEmpty(join(place, name));
+  for (const place of places()) removeCgroup(join(place, name));
 }
 
 /** Once in a process: removes what runs that were killed have left, a minute ago or earlier. */
@@ -31,27 +95,26 @@ export function sweepCgroups(): void {
     for (const name of names.filter(each => each.startsWith(PREFIX))) {
       const path = join(place, name);
       const born = statSync(path, { throwIfNoEntry: false })?.ctimeMs ?? Date.now();
-      if (Date.now() - born > YOUNG_MS) removeEmpty(path);
+      if (Date.now() - born > YOUNG_MS) removeCgroup(path);
     }
   }
 }
 
-function removeEmpty(path: string): void {
+/** Removes a cgroup with those below it. @returns whether it is gone */
+export function removeCgroup(path: string): boolean {
   try {
+    for (const entry of readdirSync(path, { withFileTypes: true })) {
+      if (entry.isDirectory()) removeCgroup(join(path, entry.name));
+    }
     rmdirSync(path);
+    return true;
   } catch {
     // gone already, in use, or not ours
+    return !existsSync(path);
   }
 }
 
 /** The directories below which a runtime makes cgroups for `/name`: of each hierarchy, its root and where this process is. */
 function places(): readonly string[] {
-  const lines = readFileSync('/proc/self/cgroup', 'utf8').split('\n');
-  const found = lines.flatMap(line => {
-    const [, controllers, path] = /^\d+:([^:]*):(.*)$/.exec(line) ?? [];
-    if (controllers === undefined || path === undefined) return [];
-    const name = controllers === '' && !hasUnifiedCgroups() ? 'unified' : controllers.replace('name=', '');
-    return [join(root, name), join(root, name, path)];
-  });
-  return [...new Set(found)];
+  return [...new Set(hierarchies().flatMap(({ top, own }) => [top, own]))];
 }

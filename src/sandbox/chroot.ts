@@ -6,51 +6,91 @@ import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { BuildError } from '../errors.ts';
 import { cwdFd, tryMknodAt } from '../host/fs-calls.ts';
-import { effectiveCapabilities, readOr } from '../host/probe.ts';
+import { inUserNamespace } from '../host/ids.ts';
+import { effectiveCapabilities, hasCapability, readOr } from '../host/probe.ts';
 import { throwIfInterrupted } from '../host/process.ts';
+import { capabilityBits } from './capabilities.ts';
 import { capabilityNames, defaultDevices, deviceLinks } from './defaults.ts';
+import { checkSettings, openStepCgroup, type Rung, refuseSettings, seccompFor } from './demands.ts';
 import { boundingSteps, commandSteps, type Isolation, limitSteps } from './launcher/isolate.ts';
 import { call, type LauncherStep, named } from './launcher/launcher.ts';
 import { dieWithParent, launch, reportFd, tied } from './launcher/supervise.ts';
 import { type Fill, fillOf, type Lent, type Loan, lend } from './lend.ts';
 import { mostOpenFiles } from './machine.ts';
 import { explainStart, resultOf } from './outcome.ts';
-import { byDepth, checkSizes, checkTarget, ensureCwd, generatedMounts, kernelPoints } from './prepare.ts';
-import type { Sandbox, SandboxRequest, SandboxResult } from './sandbox.ts';
+import { checkSizes, checkTarget, ensureCwd, generatedMounts, kernelPoints, mountsOf } from './prepare.ts';
+import type { Sandbox, SandboxRequest, SandboxResult, StepSettings } from './sandbox.ts';
+import { filterProgram } from './seccomp/filter.ts';
+import type { StepCgroup } from './step-cgroup.ts';
 import { killStrays, makeStrayMark, markSteps, type StrayMark } from './strays.ts';
 import { makeStubs } from './stubs.ts';
 
 const CAP_SYS_CHROOT = 18;
 const CAP_MKNOD = 27;
+const CAP_SYS_ADMIN = 21;
 const F_SETFD = 2;
 const FD_CLOEXEC = 1;
 const S_IFCHR = 0o020000;
+/** With these, a root process could leave the new root, make any device, or mount things on the machine. */
+const withheld = ['SYS_CHROOT', 'MKNOD', 'SYS_ADMIN'] as const;
 
 /** A sandbox that needs root and nothing else. The root file system lies on one file system with its parent directory. */
 export function chrootSandbox(): Sandbox {
-  return { name: 'chroot', description: 'chroot (no security boundary)', run: runStep };
+  return {
+    name: 'chroot',
+    description: 'chroot (no security boundary)',
+    check: settings => checkSettings(settings, rungFor(settings)),
+    run: runStep,
+  };
+}
+
+/** What cannot be kept here depends on what slipway may do itself. */
+function rungFor({ noNewPrivileges }: StepSettings): Rung {
+  const canMakeDevices = hasCapability(CAP_MKNOD) && !inUserNamespace();
+  const canFilter = noNewPrivileges === true || hasCapability(CAP_SYS_ADMIN);
+  return {
+    name: 'chroot',
+    cannot: {
+      shmSize: 'nothing can be mounted',
+      writableVolumes: 'nothing can be mounted, and what is written to a copy is lost (":ro" and ":O" work)',
+      deviceAccess: 'a device can be read and written, or not be given: there is no device cgroup',
+      ...(canMakeDevices ? {} : { devices: 'slipway may not make device files here' }),
+      ...(canFilter
+        ? {}
+        : { seccompProfile: 'a filter needs CAP_SYS_ADMIN, or --security-opt no-new-privileges beside it' }),
+    },
+    withheld: {
+      names: withheld,
+      why: 'with it, a step could leave its root, reach any device, or mount what then stays',
+    },
+  };
 }
 
 async function runStep(request: SandboxRequest): Promise<SandboxResult> {
   throwIfInterrupted(request.signal);
   refuse(request);
+  const rung = rungFor(request);
+  refuseSettings(request, rung);
   checkSizes(request);
   const dir = mkdtempSync(join(tmpdir(), 'slipway-run-'));
   let undo: (() => void) | undefined;
+  let cgroup: StepCgroup | undefined;
   const mark = makeStrayMark(Math.random());
   try {
+    cgroup = openStepCgroup(request, rung);
     undo = furnish(request, dir);
-    const supervision = await launch(chrootSteps(request, mark), {
+    const supervision = await launch(chrootSteps(request, mark, cgroup), {
       dir,
       signal: request.signal,
       onOutput: (stream, chunk) => request.onOutput(stream, chunk),
       onExit: () => killStrays(mark),
     });
-    return resultOf(supervision);
+    return resultOf(supervision, cgroup);
   } catch (error) {
     throw explainStart(error, request);
   } finally {
     await killStrays(mark);
+    cgroup?.remove();
     try {
       undo?.();
     } finally {
@@ -63,12 +103,6 @@ function refuse(request: SandboxRequest): void {
   if (((effectiveCapabilities() >> BigInt(CAP_SYS_CHROOT)) & 1n) === 0n) {
     throw new BuildError('sandbox', 'chroot needs root with CAP_SYS_CHROOT');
   }
-  if (request.shmSize !== undefined) {
-    throw new BuildError(
-      'sandbox',
-      '--shm-size cannot be kept with --isolation=chroot: nothing can be mounted',
-    );
-  }
   if (request.network === 'host') return;
   throw new BuildError('sandbox', 'the network cannot be taken away from a step with --isolation=chroot', {
     hint: 'run as root with CAP_SYS_ADMIN, or let an ordinary user have user namespaces (slipway info)',
@@ -77,7 +111,7 @@ function refuse(request: SandboxRequest): void {
 
 /** Puts everything in its place. @returns how to take it away again */
 function furnish(request: SandboxRequest, dir: string): () => void {
-  const wanted = [...generatedMounts(request, dir), ...byDepth(request.mounts)];
+  const wanted = [...generatedMounts(request, dir), ...mountsOf(request)];
   const points = [
     ...kernelPoints.map(path => ({ path, isFile: false })),
     ...wanted.map(mount => ({ path: mount.target, isFile: mount.isFile === true })),
@@ -132,18 +166,26 @@ function fillDev(dev: string, below: readonly Loan[]): ReturnType<Fill> {
   };
 }
 
-function chrootSteps(request: SandboxRequest, mark: StrayMark): readonly LauncherStep[] {
+function chrootSteps(
+  request: SandboxRequest,
+  mark: StrayMark,
+  cgroup: StepCgroup | undefined,
+): readonly LauncherStep[] {
+  // Only a filter that was asked for: the usual one needs rights that this rung is there to do without.
+  const profile = typeof request.seccomp === 'object' ? seccompFor(request) : undefined;
+  const seccomp = profile === undefined ? undefined : filterProgram(profile, process.arch);
   const machine: Isolation = {
     openFiles: mostOpenFiles(),
     lastCapability: Number(readOr('/proc/sys/kernel/cap_last_cap', String(capabilityNames.length - 1))),
-    // With these, a root process could leave the new root, or make any device.
-    available: effectiveCapabilities() & ~(1n << BigInt(CAP_SYS_CHROOT)) & ~(1n << BigInt(CAP_MKNOD)),
+    available: effectiveCapabilities() & ~capabilityBits(withheld),
     masked: [],
     readonlyPaths: [],
     tie: dieWithParent,
+    ...(seccomp === undefined ? {} : { seccomp }),
   };
   return [
     ...tied(process.pid),
+    ...(cgroup?.join ?? []),
     {
       kind: 'fork',
       flags: 0,

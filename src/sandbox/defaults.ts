@@ -66,23 +66,6 @@ export const defaultCapabilities: readonly Capability[] = [
   'SETFCAP',
 ];
 
-/**
- * The capabilities that a step gets, of those that slipway has itself.
- * @param available capabilities of this process as bits
- */
-export function grantedCapabilities(
-  security: 'sandbox' | 'insecure',
-  available: bigint,
-): readonly Capability[] {
-  const wanted = security === 'insecure' ? capabilityNames : defaultCapabilities;
-  return wanted.filter(name => ((available >> BigInt(capabilityNames.indexOf(name))) & 1n) === 1n);
-}
-
-/** Capabilities as bits. */
-export function capabilityBits(names: readonly Capability[]): bigint {
-  return names.reduce((bits, name) => bits | (1n << BigInt(capabilityNames.indexOf(name))), 0n);
-}
-
 /** Paths that show nothing: a file reads as empty, a directory has no entries. */
 export const maskedPaths: readonly string[] = [
   '/proc/acpi',

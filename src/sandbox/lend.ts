@@ -18,8 +18,10 @@ import {
   symlinkSync,
 } from 'node:fs';
 import { dirname, join } from 'node:path';
-import { BuildError, errnoOf } from '../errors.ts';
+import { BuildError, errnoOf, printable } from '../errors.ts';
+import { cwdFd, tryMknodAt } from '../host/fs-calls.ts';
 import { setMtime } from '../host/times.ts';
+import { deviceNumbers } from './devices.ts';
 import { openRoot, withLiteral } from './in-root.ts';
 import { openSource } from './prepare.ts';
 import type { SandboxMount } from './sandbox.ts';
@@ -124,6 +126,7 @@ export function fillOf(mount: SandboxMount): Fill {
       return () => {};
     };
   }
+  if (mount.isDevice) return place => makeDevice(source, place);
   closeSync(openSource(source, mount.isFile === true));
   if (mount.isFile) {
     return place => {
@@ -143,6 +146,22 @@ export function fillOf(mount: SandboxMount): Fill {
       if (existsSync(again) && !existsSync(source)) renameSync(again, source);
     };
   };
+}
+
+/** The same device at a second place. @throws BuildError `sandbox` where it cannot be made, or could not be opened */
+function makeDevice(source: string, place: string): () => void {
+  const { mode, rdev, uid, gid } = statSync(source, { bigint: true });
+  const { major, minor } = deviceNumbers(rdev);
+  const made = tryMknodAt(cwdFd, place, Number(mode), major, minor);
+  if (made < 0) {
+    throw new BuildError(
+      'sandbox',
+      `${printable(source)} cannot be given to a step: no device file can be made`,
+    );
+  }
+  lchownSync(place, Number(uid), Number(gid));
+  chmodSync(place, Number(mode & 0o7777n));
+  return () => {};
 }
 
 /** Copies a file or tree with owners, modes and times; devices and the like are left out. */

@@ -46,6 +46,27 @@ export function limitArguments({ name, soft, hard }: StepLimit): readonly [numbe
   return [numbers[name], Buffer.from(new BigUint64Array([word(soft), word(hard)]).buffer)];
 }
 
+/** What /proc/PID/limits calls it. */
+export function limitTitle(name: LimitName): string {
+  return titles[name];
+}
+
+const titles: Readonly<Record<LimitName, string>> = {
+  core: 'core file size',
+  cpu: 'cpu time',
+  data: 'data size',
+  fsize: 'file size',
+  locks: 'file locks',
+  memlock: 'locked memory',
+  nice: 'nice priority',
+  nofile: 'open files',
+  nproc: 'processes',
+  rss: 'resident set',
+  rtprio: 'realtime priority',
+  rttime: 'realtime timeout',
+  stack: 'stack size',
+};
+
 /** As a runtime configuration has it. */
 export function runtimeLimit({ name, soft, hard }: StepLimit): object {
   const value = (limit: number | undefined) => (limit === undefined ? -1 : limit);

@@ -10,6 +10,7 @@ import { effectiveCapabilities, readOr } from '../host/probe.ts';
 import { throwIfInterrupted } from '../host/process.ts';
 import { hasUnifiedCgroups } from './cgroups.ts';
 import { defaultDevices, deviceLinks, shmSize } from './defaults.ts';
+import { checkSettings, openStepCgroup, type Rung, refuseSettings, seccompFor } from './demands.ts';
 import { inDirectory, makeDirectory, openLiteral, openRoot, walkInRoot } from './in-root.ts';
 import { guardedPaths, type Isolation, isolationSteps } from './launcher/isolate.ts';
 import { cloneFlags, launch, supervised } from './launcher/supervise.ts';
@@ -23,33 +24,48 @@ import { filterProgram } from './seccomp/filter.ts';
 /** Group of terminals, the same in all distributions. */
 const TTY_GROUP = 5;
 
+const rung: Rung = {
+  name: 'namespace',
+  cannot: { deviceAccess: 'a device can be read and written, or not be given: there is no device cgroup' },
+};
+
 /** A sandbox that needs nothing but the kernel and root. */
 export function namespaceSandbox(): Sandbox {
-  return { name: 'namespace', description: 'built-in namespaces', run: runStep };
+  return {
+    name: rung.name,
+    description: 'built-in namespaces',
+    check: settings => checkSettings(settings, rung),
+    run: runStep,
+  };
 }
 
 async function runStep(request: SandboxRequest): Promise<SandboxResult> {
   throwIfInterrupted(request.signal);
   checkIds(request);
+  refuseSettings(request, rung);
   await using network = request.network === 'private' ? await openPrivateNetwork(request) : undefined;
   const prepared = prepareRun(request);
   const place = join(prepared.dir, 'root');
+  let cgroup: ReturnType<typeof openStepCgroup>;
   try {
+    cgroup = openStepCgroup(request, rung);
     mountInside(request, prepared, place);
-    const steps = supervised(isolationSteps({ ...request, rootfs: place }, lookAtMachine()), {
+    const steps = supervised(isolationSteps({ ...request, rootfs: place }, lookAtMachine(request)), {
       namespaces: namespaces(request),
       parent: process.pid,
       ...(network === undefined ? {} : { network: network.path }),
+      first: cgroup?.join ?? [],
     });
     const supervision = await launch(steps, {
       dir: prepared.dir,
       signal: request.signal,
       onOutput: (stream, chunk) => request.onOutput(stream, chunk),
     });
-    return resultOf(supervision);
+    return resultOf(supervision, cgroup);
   } catch (error) {
     throw explainStart(error, request);
   } finally {
+    cgroup?.remove();
     unmount(place);
     prepared.remove();
   }
@@ -71,8 +87,9 @@ function namespaces(request: SandboxRequest): number {
   return cloneFlags.newUts | cloneFlags.newIpc | cgroup | network;
 }
 
-function lookAtMachine(): Isolation {
-  const seccomp = filterProgram(process.arch);
+function lookAtMachine(request: SandboxRequest): Isolation {
+  const profile = seccompFor(request);
+  const seccomp = profile === undefined ? undefined : filterProgram(profile, process.arch);
   const look = (path: string) => lstatSync(path, { throwIfNoEntry: false });
   return {
     ...(seccomp === undefined ? {} : { seccomp }),
@@ -150,7 +167,7 @@ function mountOne(root: number, mount: PreparedMount): void {
       mountTmpfs(target, { nosuid: true, nodev: true, readonly: mount.readonly, ...size, ...mode });
       return;
     }
-    bindMount(mount.source, target, { readonly: mount.readonly, nosuid: true, nodev: true });
+    bindMount(mount.source, target, { readonly: mount.readonly, nosuid: true, nodev: !mount.isDevice });
   });
 }
 

@@ -8,14 +8,17 @@ import { throwIfInterrupted } from '../host/process.ts';
 import { temporaryName } from '../host/temp.ts';
 import { cgroupName, hasUnifiedCgroups, removeCgroups, sweepCgroups } from './cgroups.ts';
 import { commandError } from './commands.ts';
+import { checkSettings, openStepCgroup, type Rung, refuseSettings, seccompFor } from './demands.ts';
+import { findDevices } from './devices.ts';
 import { call, type LauncherStep, named } from './launcher/launcher.ts';
 import { launch, reportFd, supervised } from './launcher/supervise.ts';
 import { mostOpenFiles } from './machine.ts';
+import { resultOf } from './outcome.ts';
 import { type Prepared, prepareRun } from './prepare.ts';
 import { openPrivateNetwork } from './private-network.ts';
 import type { Sandbox, SandboxRequest, SandboxResult } from './sandbox.ts';
-import { runtimeProfile } from './seccomp/profile.ts';
 import { runtimeSpec, type SpecMount } from './spec.ts';
+import type { StepCgroup } from './step-cgroup.ts';
 
 export interface OciOptions {
   /** Full path of the runtime. */
@@ -34,23 +37,36 @@ const FD_CLOEXEC = 1;
 
 /** A sandbox that runs each step through an OCI runtime. */
 export function ociSandbox(options: OciOptions): Sandbox {
+  const rung = rungOf(options);
+  return {
+    name: rung.name,
+    description: `${options.name} ${options.version}`,
+    check: settings => checkSettings(settings, rung),
+    run: request => runStep(request, options),
+  };
+}
+
+function rungOf({ name, seccomp }: OciOptions): Rung {
   return {
     name: 'oci',
-    description: `${options.name} ${options.version}`,
-    run: request => runStep(request, options),
+    cannot: seccomp ? {} : { seccompProfile: `this ${name} was built without seccomp` },
   };
 }
 
 async function runStep(request: SandboxRequest, options: OciOptions): Promise<SandboxResult> {
   throwIfInterrupted(request.signal);
+  const rung = rungOf(options);
+  refuseSettings(request, rung);
   const id = cgroupName(temporaryName());
   sweepCgroups();
   await using network = request.network === 'private' ? await openPrivateNetwork(request) : undefined;
   const prepared = prepareRun(request);
+  let cgroup: StepCgroup | undefined;
   try {
-    writeBundle(request, prepared, id, options);
+    cgroup = openStepCgroup(request, rung);
+    writeBundle(request, prepared, cgroup?.runtimePath ?? `/${id}`, options);
     const log = join(prepared.dir, 'log');
-    const { end } = await launch(
+    const supervision = await launch(
       supervised(runtimeSteps(options, prepared.dir, id, log), {
         parent: process.pid,
         ...(network === undefined ? {} : { network: network.path }),
@@ -62,10 +78,10 @@ async function runStep(request: SandboxRequest, options: OciOptions): Promise<Sa
       },
     );
     throwStartFailure(log, options, request.argv[0] ?? '');
-    if (end.status !== undefined) return { kind: 'exited', status: end.status };
-    return { kind: 'signalled', signal: end.signal ?? 'SIGKILL' };
+    return resultOf({ ...supervision, waitStatus: undefined }, cgroup);
   } finally {
     prepared.remove();
+    cgroup?.remove();
     removeCgroups(id);
   }
 }
@@ -85,8 +101,13 @@ function runtimeSteps(options: OciOptions, dir: string, id: string, log: string)
   ];
 }
 
-function writeBundle(request: SandboxRequest, prepared: Prepared, id: string, options: OciOptions): void {
-  const seccomp = options.seccomp ? runtimeProfile(process.arch) : undefined;
+function writeBundle(
+  request: SandboxRequest,
+  prepared: Prepared,
+  cgroupsPath: string,
+  options: OciOptions,
+): void {
+  const seccomp = options.seccomp ? seccompFor(request) : undefined;
   const mounts: SpecMount[] = prepared.mounts.map(mount => {
     const access = mount.readonly ? 'ro' : 'rw';
     if (mount.kind === 'tmpfs') {
@@ -94,16 +115,17 @@ function writeBundle(request: SandboxRequest, prepared: Prepared, id: string, op
       const options = ['nosuid', 'nodev', `mode=${(mount.mode ?? 0o1777).toString(8)}`, access, ...size];
       return { destination: mount.target, type: 'tmpfs', source: 'tmpfs', options };
     }
-    const options = ['rbind', 'rprivate', 'nosuid', 'nodev', access];
+    const options = ['rbind', 'rprivate', 'nosuid', ...(mount.isDevice ? [] : ['nodev']), access];
     return { destination: mount.target, type: 'bind', source: mount.source ?? '', options };
   });
   const spec = runtimeSpec(request, {
     mounts,
     openFiles: mostOpenFiles(),
     available: effectiveCapabilities(),
-    cgroupsPath: `/${id}`,
+    cgroupsPath,
     cgroup2: hasUnifiedCgroups(),
     deviceCgroup: true,
+    devices: findDevices(request.devices),
     ...(seccomp === undefined ? {} : { seccomp }),
   });
   mkdirSync(join(prepared.dir, 'state'), { mode: 0o700 });

@@ -4,8 +4,20 @@ import { BuildError } from '../errors.ts';
 import { commandError } from './commands.ts';
 import type { Supervision } from './launcher/supervise.ts';
 import type { SandboxRequest, SandboxResult } from './sandbox.ts';
+import type { StepCgroup } from './step-cgroup.ts';
 
-export function resultOf({ end, waitStatus }: Supervision): SandboxResult {
+/** How a shell ends when what it ran was ended by SIGKILL. */
+const KILLED = 128 + 9;
+
+/** @param cgroup of the step, if it has one */
+export function resultOf(supervision: Supervision, cgroup?: StepCgroup): SandboxResult {
+  const result = endOf(supervision);
+  if (cgroup === undefined || (result.kind === 'exited' && result.status === 0)) return result;
+  const killed = result.kind === 'exited' ? result.status === KILLED : result.signal === 'SIGKILL';
+  return cgroup.ranOutOfMemory(killed) ? { ...result, ranOutOfMemory: true } : result;
+}
+
+function endOf({ end, waitStatus }: Supervision): SandboxResult {
   if (waitStatus === undefined) {
     if (end.status !== undefined) return { kind: 'exited', status: end.status };
     return { kind: 'signalled', signal: end.signal ?? 'SIGKILL' };

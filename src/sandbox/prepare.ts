@@ -4,6 +4,7 @@ import { closeSync, constants, mkdirSync, openSync, rmSync, statSync, writeFileS
 import { join } from 'node:path';
 import { BuildError, errnoOf, messageOf, printable } from '../errors.ts';
 import { bindMount, mountsBelow, unmount } from '../host/mount.ts';
+import { deviceMounts, findDevices } from './devices.ts';
 import { hostResolvConf, hostsFile, resolvConf } from './files.ts';
 import { makeDirectory, openRoot, walkInRoot, withLiteral } from './in-root.ts';
 import { makeRunDirectory } from './runtime-directory.ts';
@@ -27,6 +28,7 @@ export interface PreparedMount {
   readonly size: number | undefined;
   /** tmpfs: that of the directory it is mounted on. */
   readonly mode: number | undefined;
+  readonly isDevice: boolean;
 }
 
 export interface Prepared {
@@ -58,7 +60,7 @@ export function prepareRun(request: SandboxRequest): Prepared {
     if (mountsBelow(dir).length === 0) rmSync(dir, { recursive: true, force: true });
   };
   try {
-    const wanted = [...generatedMounts(request, dir), ...byDepth(request.mounts)];
+    const wanted = [...generatedMounts(request, dir), ...mountsOf(request)];
     const points = [
       ...kernelPoints.map(path => ({ path, isFile: false })),
       ...wanted.map(mount => ({
@@ -94,8 +96,12 @@ export function generatedMounts(request: SandboxRequest, dir: string): readonly 
   });
 }
 
-/** Parents before what is below them. */
-export function byDepth(mounts: readonly SandboxMount[]): readonly SandboxMount[] {
+/** Mounts and devices, parents before what is below them. @throws BuildError `usage` for a device that is gone */
+export function mountsOf(request: SandboxRequest): readonly SandboxMount[] {
+  return byDepth([...request.mounts, ...deviceMounts(findDevices(request.devices))]);
+}
+
+function byDepth(mounts: readonly SandboxMount[]): readonly SandboxMount[] {
   const depth = (mount: SandboxMount) => mount.target.split('/').filter(Boolean).length;
   return [...mounts].sort((a, b) => depth(a) - depth(b));
 }
@@ -120,11 +126,11 @@ function tmpfsOn(rootfs: string, mount: SandboxMount, target: string): PreparedM
   try {
     const below = Buffer.from(target.slice(1)).toString('latin1');
     const mode = withLiteral(root, below, fd => statSync(`/proc/self/fd/${fd}`).mode & 0o7777);
-    return { kind, target, readonly, size, mode, source: undefined };
+    return { kind, target, readonly, size, mode, source: undefined, isDevice: false };
   } catch (error) {
     // Places in /dev are made later, in a /dev that is ours.
     if (errnoOf(error) !== 'ENOENT') throw error;
-    return { kind, target, readonly, size, mode: newTmpfs, source: undefined };
+    return { kind, target, readonly, size, mode: newTmpfs, source: undefined, isDevice: false };
   } finally {
     closeSync(root);
   }
@@ -135,14 +141,14 @@ function tmpfsOn(rootfs: string, mount: SandboxMount, target: string): PreparedM
  * swapped behind its name afterwards, the runtime mounts what was checked.
  */
 function hold(mount: SandboxMount, target: string, dir: string, held: string[]): PreparedMount {
-  const { kind, readonly } = mount;
+  const { kind, readonly, isDevice = false } = mount;
   if (mount.source === undefined) throw new BuildError('internal', 'a bind mount needs a source');
   const place = join(dir, `m${held.length}`);
   if (mount.isFile) writeFileSync(place, '');
   else mkdirSync(place);
   const fd = openSource(mount.source, mount.isFile === true);
   try {
-    bindMount(fd, place, { readonly: mount.readonly, nosuid: true, nodev: true });
+    bindMount(fd, place, { readonly, nosuid: true, nodev: !isDevice });
     held.push(place);
   } catch (error) {
     const name = printable(mount.source);
@@ -150,7 +156,7 @@ function hold(mount: SandboxMount, target: string, dir: string, held: string[]):
   } finally {
     closeSync(fd);
   }
-  return { kind, target, readonly, size: undefined, mode: undefined, source: place };
+  return { kind, target, readonly, size: undefined, mode: undefined, source: place, isDevice };
 }
 
 /** Opens (O_PATH) without following a symlink at the end. @throws BuildError `sandbox` */

@@ -1,8 +1,11 @@
 // A request as a runtime configuration (github.com/opencontainers/runtime-spec/blob/main/config.md). Pure.
 // Nothing of the image decides about it: annotations, hooks and the like are a fixed list here (it is empty).
-import { grantedCapabilities, maskedPaths, readonlyPaths, shmSize } from './defaults.ts';
+import { grantedCapabilities } from './capabilities.ts';
+import { maskedPaths, readonlyPaths, shmSize } from './defaults.ts';
+import type { FoundDevice } from './devices.ts';
 import { runtimeLimit, stepLimits } from './limits.ts';
 import type { SandboxRequest } from './sandbox.ts';
+import type { SeccompProfile } from './seccomp/profile.ts';
 
 /** A mount in terms of the runtime. */
 export interface SpecMount {
@@ -26,13 +29,16 @@ export interface SpecInput {
   readonly cgroup2: boolean;
   /** Whether access to devices is limited by a cgroup. When it is not, /dev holds what it holds and nothing can be added. */
   readonly deviceCgroup: boolean;
-  readonly seccomp?: object;
+  /** The filter; absent: none. */
+  readonly seccomp?: SeccompProfile;
+  /** Devices of the request; the mounts show them. */
+  readonly devices: readonly FoundDevice[];
 }
 
 /** The configuration as an object to be written as config.json. */
 export function runtimeSpec(request: SandboxRequest, input: SpecInput): object {
   const insecure = request.security === 'insecure';
-  const capabilities = grantedCapabilities(request.security, input.available).map(name => `CAP_${name}`);
+  const capabilities = grantedCapabilities(request, input.available).map(name => `CAP_${name}`);
   const effective = request.uid === 0 ? capabilities : [];
   return {
     ociVersion: '1.0.2',
@@ -49,7 +55,7 @@ export function runtimeSpec(request: SandboxRequest, input: SpecInput): object {
       cwd: request.cwd,
       capabilities: { bounding: capabilities, effective, permitted: effective, inheritable: [], ambient: [] },
       rlimits: stepLimits(request, input.openFiles).map(runtimeLimit),
-      noNewPrivileges: false,
+      noNewPrivileges: request.noNewPrivileges ?? false,
     },
     root: { path: request.rootfs, readonly: false },
     hostname: request.hostname,
@@ -58,10 +64,10 @@ export function runtimeSpec(request: SandboxRequest, input: SpecInput): object {
     linux: {
       ...(input.cgroupsPath === undefined ? {} : { cgroupsPath: input.cgroupsPath }),
       namespaces: namespaces(request, input),
-      resources: input.deviceCgroup ? { devices: deviceRules(insecure) } : {},
+      resources: input.deviceCgroup ? { devices: deviceRules(insecure, input.devices) } : {},
       maskedPaths: insecure ? [] : maskedPaths,
       readonlyPaths: insecure ? [] : readonlyPaths,
-      ...(input.seccomp === undefined || insecure ? {} : { seccomp: input.seccomp }),
+      ...(input.seccomp === undefined ? {} : { seccomp: input.seccomp }),
     },
   };
 }
@@ -100,11 +106,12 @@ function kernelMounts(insecure: boolean, shm: number): readonly SpecMount[] {
 }
 
 /** Everything may be made, only harmless devices may be opened (the runtime adds null, zero, tty and the like). */
-function deviceRules(insecure: boolean): readonly object[] {
+function deviceRules(insecure: boolean, devices: readonly FoundDevice[]): readonly object[] {
   if (insecure) return [{ allow: true, access: 'rwm' }];
   return [
     { allow: false, access: 'rwm' },
     { allow: true, type: 'c', access: 'm' },
     { allow: true, type: 'b', access: 'm' },
+    ...devices.map(({ type, major, minor, access }) => ({ allow: true, type, major, minor, access })),
   ];
 }

@@ -1,6 +1,7 @@
 // What every rung of the ladder promises. Called by one test file for each rung.
 import assert from 'node:assert/strict';
 import {
+  chmodSync,
   existsSync,
   lstatSync,
   mkdirSync,
@@ -15,8 +16,12 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { describe, test } from 'node:test';
 import { BuildError, type ErrorCode } from '../../src/errors.ts';
+import { effectiveCapabilities } from '../../src/host/probe.ts';
+import { cgroupName, hierarchies } from '../../src/sandbox/cgroups.ts';
+import { capabilityNames } from '../../src/sandbox/defaults.ts';
 import { call, type LauncherStep, makeLauncher } from '../../src/sandbox/launcher/launcher.ts';
 import type { Sandbox, SandboxRequest, SandboxResult } from '../../src/sandbox/sandbox.ts';
+import { readDockerProfile } from '../../src/sandbox/seccomp/docker-profile.ts';
 import { makeRootfs, tempDir } from '../support/rootfs.ts';
 import { showTree } from '../support/show-tree.ts';
 
@@ -28,6 +33,7 @@ interface Answer {
 
 /** A root file system and a way to run shell scripts on it. */
 export interface Bench {
+  readonly sandbox: Sandbox;
   /** A directory outside of the root file system. */
   readonly outside: string;
   readonly rootfs: string;
@@ -59,6 +65,7 @@ export function bench(sandbox: Sandbox): Bench {
     return { end, stdout: text('stdout'), stderr: text('stderr') };
   };
   return {
+    sandbox,
     outside,
     rootfs,
     run,
@@ -103,6 +110,11 @@ export function sandboxContract(sandbox: Sandbox, exceptions: readonly string[] 
     identity(within);
     surroundings(within);
     limits(within);
+    rights(within);
+    setuid(within);
+    filters(within);
+    devices(within);
+    resources(within);
     mounting(within);
     leavingNothing(within);
     hostileImages(within);
@@ -360,6 +372,188 @@ function limits(within: Within): void {
 
   within('makes shared memory as large as asked', async b => {
     assert.match((await b.run('df -k /dev/shm', { shmSize: 1 << 20 })).stdout, / 1024 /);
+  });
+}
+
+const capabilitySets = 'grep Cap /proc/self/status | cut -f 2';
+
+function rights(within: Within): void {
+  within('adds and drops capabilities', async b => {
+    const sets = (
+      await b.words(capabilitySets, { capabilities: { add: ['SYS_NICE'], drop: ['CHOWN'] } })
+    ).slice(0, 4);
+    assert.deepEqual(sets, ['0000000000000000', ...Array(3).fill('00000000a88425fa')]);
+    assert.deepEqual(
+      await b.words('touch /tmp/f; chown 5 /tmp/f 2>/dev/null || echo no', {
+        capabilities: { add: [], drop: ['CHOWN'] },
+      }),
+      ['no'],
+    );
+  });
+
+  within('drops all capabilities but those that are added, and adds all that it has itself', async b => {
+    const few = await b.words(capabilitySets, { capabilities: { add: ['CHOWN'], drop: ['ALL'] } });
+    assert.deepEqual(few.slice(0, 4), ['0000000000000000', ...Array(3).fill('0000000000000001')]);
+    const all = await b.words(capabilitySets, { capabilities: { add: ['ALL'], drop: [] } });
+    assert.equal(all[1], /^CapEff:\t(.*)$/m.exec(readFileSync('/proc/self/status', 'utf8'))?.[1]);
+  });
+
+  within('lets what a capability is for through the filter', async b => {
+    const mount = 'mkdir /tmp/m; mount -t tmpfs none /tmp/m 2>/dev/null && echo mounted || echo refused';
+    assert.deepEqual(await b.words(mount, { capabilities: { add: ['SYS_ADMIN'], drop: [] } }), ['mounted']);
+    assert.deepEqual(
+      await b.words('unshare -m true && echo unshared', { capabilities: { add: ['SYS_ADMIN'], drop: [] } }),
+      ['unshared'],
+    );
+  });
+
+  within('refuses a capability that it does not have itself, before anything is executed', async b => {
+    const available = effectiveCapabilities();
+    const missing = capabilityNames.find((_, number) => ((available >> BigInt(number)) & 1n) === 0n);
+    if (missing === undefined) return;
+    const capabilities = { add: [missing], drop: [] };
+    assert.throws(() => b.sandbox.check({ capabilities }), {
+      code: 'sandbox',
+      message: new RegExp(`^--cap-add ${missing} cannot be kept with --isolation=${b.sandbox.name}: `),
+    });
+    await b.refused('sandbox', /cannot be kept/, 'touch /begun', { capabilities });
+    assert.ok(!existsSync(join(b.rootfs, 'begun')));
+  });
+
+  within('refuses new privileges when told to', async b => {
+    const line = 'grep NoNewPrivs /proc/self/status';
+    assert.deepEqual(await b.words(line, { noNewPrivileges: true }), ['NoNewPrivs:', '1']);
+    assert.deepEqual(await b.words(line), ['NoNewPrivs:', '0']);
+  });
+}
+
+function setuid(within: Within): void {
+  within('lets a program have more rights than its caller, unless told not to', async b => {
+    const geteuid = process.arch === 'arm64' ? 175 : 107;
+    const { file } = makeLauncher(
+      [{ ...call(geteuid), expect: 0 } as LauncherStep, call('exit_group', 42)],
+      1,
+    );
+    writeFileSync(join(b.rootfs, 'be-root'), file);
+    chmodSync(join(b.rootfs, 'be-root'), 0o4755);
+    const change = { argv: ['/be-root'], uid: 1000, gid: 1000 };
+    assert.deepEqual((await b.run('', change)).end, { kind: 'exited', status: 42 });
+    const { end } = await b.run('', { ...change, noNewPrivileges: true });
+    assert.deepEqual(end, { kind: 'exited', status: 125 });
+  });
+}
+
+/** No directory can be made, everything else is allowed. */
+const noMkdir = readDockerProfile(
+  JSON.stringify({
+    defaultAction: 'SCMP_ACT_ALLOW',
+    syscalls: [
+      { names: ['mkdir', 'mkdirat', 'no_such_call'], action: 'SCMP_ACT_ERRNO', errnoRet: 95 },
+      {
+        names: ['personality'],
+        action: 'SCMP_ACT_ERRNO',
+        errnoRet: 16,
+        args: [{ index: 0, value: 0x40000, op: 'SCMP_CMP_GE' }],
+      },
+    ],
+  }),
+  'test.json',
+);
+
+function filters(within: Within): void {
+  within('filters system calls by a profile of the user', async b => {
+    const { stdout, stderr } = await b.run('mkdir /tmp/d; echo ran', {
+      seccomp: noMkdir,
+    });
+    assert.match(stderr, /not supported/);
+    assert.equal(stdout, 'ran\n');
+  });
+
+  within('compares arguments as a profile says', async b => {
+    const number = process.arch === 'arm64' ? 92 : 135;
+    const expect = (value: number, argument: number) =>
+      ({ ...call(number, argument), expect: value }) as LauncherStep;
+    const { file } = makeLauncher(
+      [expect(0, 8), expect(8, 0), expect(-16, 0x40000), expect(-16, 0x7fffffff), call('exit_group', 42)],
+      1,
+    );
+    writeFileSync(join(b.rootfs, 'calls'), file, { mode: 0o755 });
+    const { end, stdout } = await b.run('', { argv: ['/calls'], seccomp: noMkdir });
+    assert.deepEqual({ end, stdout }, { end: { kind: 'exited', status: 42 }, stdout: '' });
+  });
+
+  within('does not filter when told not to', async b => {
+    const words = await b.words('grep Seccomp: /proc/self/status; unshare -U true && echo unshared', {
+      seccomp: 'unconfined',
+    });
+    assert.deepEqual(words, ['Seccomp:', '0', 'unshared']);
+  });
+}
+
+function devices(within: Within): void {
+  // It may be written, though not read, without any capability.
+  const kmsg = { source: '/dev/kmsg', target: '/dev/of-the-machine', access: 'rwm' };
+
+  within('shows a device that it was told to, in /dev and elsewhere, and leaves nothing of it', async b => {
+    const before = showTree(b.rootfs);
+    const words = await b.words(
+      'for f in /dev/of-the-machine /opt/dev; do test -c $f && stat -c %t:%T $f; exec 3>$f; done',
+      { devices: [kmsg, { ...kmsg, target: '/opt/dev' }] },
+    );
+    assert.deepEqual(words, ['1:b', '1:b']);
+    assert.deepEqual(showTree(b.rootfs), before);
+  });
+
+  within('keeps to the access that was given to a device', async b => {
+    const open = '(exec 3>/dev/of-the-machine) 2>/dev/null && echo written || echo refused';
+    assert.deepEqual(await b.words(open, { devices: [{ ...kmsg, access: 'w' }] }), ['written']);
+    assert.deepEqual(await b.words(open, { devices: [{ ...kmsg, access: 'r' }] }), ['refused']);
+  });
+
+  within('refuses a device that does not exist or is none, before anything is executed', async b => {
+    for (const source of ['/dev/nope', '/etc/passwd', b.outside]) {
+      const devices = [{ ...kmsg, source }];
+      assert.throws(() => b.sandbox.check({ devices }), { code: 'usage', message: /^--device / });
+      await b.refused('usage', /does not exist|is no device/, 'true', { devices });
+    }
+  });
+}
+
+function resources(within: Within): void {
+  const own = () =>
+    hierarchies()
+      .flatMap(({ top, own }) => [...readdirSync(top), ...readdirSync(own)])
+      .filter(name => name.startsWith(cgroupName('')));
+
+  within('keeps a step within its memory, says that it was not enough, and leaves no cgroup', async b => {
+    const hungry = 'x=0123456789abcdef; while true; do x=$x$x; done';
+    const { end } = await b.run(hungry, { resources: { memory: 16 << 20 } });
+    assert.equal(end.ranOutOfMemory, true);
+    const { end: modest } = await b.run('kill -9 $$', { resources: { memory: 16 << 20 } });
+    assert.notEqual(modest.ranOutOfMemory, true);
+    assert.deepEqual(own(), []);
+  });
+
+  within('gives a step the processors that were asked for', async b => {
+    assert.deepEqual(await b.words('nproc', { resources: { cpusetCpus: '0' } }), ['1']);
+    const { end } = await b.run('true', {
+      resources: { cpuQuota: 50_000, cpuPeriod: 100_000, cpuShares: 512 },
+    });
+    assert.deepEqual(end, { kind: 'exited', status: 0 });
+  });
+
+  within('refuses what the cgroups of this machine cannot keep, before anything is executed', async b => {
+    for (const [resources, flag] of [
+      [{ cpusetCpus: '4095' }, '--cpuset-cpus'],
+      [{ memory: 16 << 20, cgroupParent: '/no/such/group' }, '--cgroup-parent'],
+      [{ cgroupParent: '/no/such/group' }, '--cgroup-parent'],
+    ] as const) {
+      assert.throws(() => b.sandbox.check({ resources }), {
+        code: 'sandbox',
+        message: new RegExp(`^${flag} cannot be kept with --isolation=${b.sandbox.name}: `),
+      });
+      await b.refused('sandbox', /cannot be kept/, 'true', { resources });
+    }
   });
 }
 

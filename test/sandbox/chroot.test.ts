@@ -23,6 +23,12 @@ sandboxContract(chrootSandbox(), [
   'shows a directory read-only, and one that can be written',
   'gives memory with a limit',
   'makes shared memory as large as asked',
+  'adds and drops capabilities',
+  'drops all capabilities but those that are added, and adds all that it has itself',
+  'lets what a capability is for through the filter',
+  'refuses new privileges when told to',
+  'does not filter when told not to',
+  'keeps to the access that was given to a device',
   'finds a target behind a symlink within the root',
   'does not delete through a link that the step put in place of a mount point',
 ]);
@@ -76,4 +82,33 @@ test('chroot gives root no capability to change the root again or to make device
     await b.words('chroot / true 2>/dev/null || echo no; mknod /d b 7 0 2>/dev/null || echo no'),
     ['no', 'no'],
   );
+});
+
+test('chroot adds and drops capabilities, but none that a step could leave its root with', async () => {
+  using b = bench(chrootSandbox());
+  const chown = 'chown 5 /tmp 2>/dev/null && echo yes || echo no';
+  assert.deepEqual(await b.words(chown, { capabilities: { add: [], drop: ['CHOWN'] } }), ['no']);
+  assert.deepEqual(await b.words(chown, { capabilities: { add: ['CHOWN'], drop: ['ALL'] } }), ['yes']);
+  for (const name of ['SYS_CHROOT', 'MKNOD', 'SYS_ADMIN'] as const) {
+    const capabilities = { add: [name], drop: [] };
+    assert.throws(() => b.sandbox.check({ capabilities }), {
+      message: new RegExp(`^--cap-add ${name} cannot be kept with --isolation=chroot: `),
+    });
+  }
+  const all = { capabilities: { add: ['ALL'], drop: [] } } as const;
+  assert.deepEqual(await b.words('chroot / true 2>/dev/null || echo no', all), ['no']);
+});
+
+test('chroot refuses what would need mounts or a device cgroup', () => {
+  const sandbox = chrootSandbox();
+  const volume = { source: '/tmp', target: '/m', chown: false } as const;
+  const device = { source: '/dev/null', target: '/dev/x', access: 'r' };
+  assert.throws(() => sandbox.check({ volumes: [{ ...volume, access: 'rw' }] }), {
+    message: /^--volume cannot be kept with --isolation=chroot: nothing can be mounted/,
+  });
+  sandbox.check({ volumes: [{ ...volume, access: 'ro' }] });
+  assert.throws(() => sandbox.check({ devices: [device] }), { message: /no device cgroup/ });
+  assert.throws(() => sandbox.check({ shmSize: 1 << 20 }), {
+    message: /^--shm-size cannot be kept with --isolation=chroot/,
+  });
 });

@@ -98,6 +98,9 @@ test('a weaker rung is taken when it is asked for, and says that it is no securi
 });
 
 test('the trial sees output and status, not just an end', async () => {
-  const quiet = { name: 'x', description: 'x', run: async () => ({ kind: 'exited', status: 42 }) as const };
+  const quiet = {
+    ...{ name: 'x', description: 'x', check: () => {} },
+    run: async () => ({ kind: 'exited', status: 42 }) as const,
+  };
   await assert.rejects(tryOut(quiet, new AbortController().signal), /ended unexpectedly: status 42/);
 });

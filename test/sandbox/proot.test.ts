@@ -5,6 +5,7 @@ import { join } from 'node:path';
 import { test } from 'node:test';
 import { findProgram } from '../../src/host/probe.ts';
 import { prootSandbox } from '../../src/sandbox/proot.ts';
+import { readDockerProfile } from '../../src/sandbox/seccomp/docker-profile.ts';
 import { bench, sandboxContract } from '../contracts/sandbox.ts';
 
 const program = findProgram('proot', process.env.PATH);
@@ -25,6 +26,14 @@ sandboxContract(sandbox, [
   'shows a directory read-only, and one that can be written',
   'gives memory with a limit',
   'makes shared memory as large as asked',
+  'adds and drops capabilities',
+  'drops all capabilities but those that are added, and adds all that it has itself',
+  'lets a program have more rights than its caller, unless told not to',
+  'lets what a capability is for through the filter',
+  'filters system calls by a profile of the user',
+  'compares arguments as a profile says',
+  'does not filter when told not to',
+  'keeps to the access that was given to a device',
   'finds a target behind a symlink within the root',
 ]);
 
@@ -53,4 +62,25 @@ test('proot shows copies of what is read-only, and directories that can be writt
 test('proot refuses to run a step without network', async () => {
   using b = bench(sandbox);
   await b.refused('sandbox', /network cannot be taken away/, 'true', { network: 'none' });
+});
+
+test('proot refuses capabilities, filters and the access to devices, which it cannot keep', () => {
+  for (const [settings, flag] of [
+    [{ capabilities: { add: ['CHOWN'], drop: [] } }, '--cap-add CHOWN'],
+    [{ capabilities: { add: [], drop: ['ALL'] } }, '--cap-drop ALL'],
+    [
+      { seccomp: readDockerProfile('{"defaultAction":"SCMP_ACT_ALLOW"}', 'x') },
+      '--security-opt seccomp=FILE',
+    ],
+    [
+      { devices: [{ source: '/dev/null', target: '/dev/x', access: 'r' }] },
+      '--device /dev/null with access r',
+    ],
+    [{ shmSize: 1 << 20 }, '--shm-size'],
+  ] as const) {
+    assert.throws(() => sandbox.check(settings), {
+      code: 'sandbox',
+      message: new RegExp(`^${flag} cannot be kept with --isolation=proot: `),
+    });
+  }
 });

@@ -2,6 +2,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import type { SandboxRequest } from '../../src/sandbox/sandbox.ts';
+import type { SeccompProfile } from '../../src/sandbox/seccomp/profile.ts';
 import { runtimeSpec, type SpecInput } from '../../src/sandbox/spec.ts';
 
 const request: SandboxRequest = {
@@ -20,13 +21,15 @@ const request: SandboxRequest = {
   signal: new AbortController().signal,
   onOutput: () => {},
 };
+const profile: SeccompProfile = { defaultAction: 'SCMP_ACT_ALLOW', architectures: [], syscalls: [] };
 const machine: SpecInput = {
   mounts: [],
   openFiles: 1024,
   available: (1n << 41n) - 1n,
   cgroup2: false,
   deviceCgroup: true,
-  seccomp: { profile: true },
+  devices: [],
+  seccomp: profile,
 };
 
 interface Spec {
@@ -78,16 +81,16 @@ test('capabilities that slipway lacks are not asked for', () => {
   assert.deepEqual(chownOnly.bounding, ['CAP_CHOWN']);
 });
 
-test('an insecure step has everything, hides nothing and is not filtered', () => {
+test('an insecure step has everything and hides nothing', () => {
   const { linux, process, mounts } = specOf({ security: 'insecure' });
   assert.equal(process.capabilities.effective?.length, 41);
-  assert.deepEqual([linux.maskedPaths, linux.readonlyPaths, linux.seccomp], [[], [], undefined]);
+  assert.deepEqual([linux.maskedPaths, linux.readonlyPaths], [[], []]);
   assert.ok(mounts.find(mount => mount.destination === '/sys')?.options.includes('rw'));
 });
 
 test('a sandboxed step is filtered, sees /sys read-only and may open harmless devices only', () => {
   const { linux, mounts, process } = specOf();
-  assert.deepEqual(linux.seccomp, { profile: true });
+  assert.deepEqual(linux.seccomp, profile);
   assert.ok(mounts.find(mount => mount.destination === '/sys')?.options.includes('ro'));
   assert.ok(linux.maskedPaths.includes('/proc/kcore') && linux.readonlyPaths.includes('/proc/sys'));
   assert.deepEqual(linux.resources.devices?.[0], { allow: false, access: 'rwm' });

@@ -1,6 +1,7 @@
 // What process 1 of the built-in sandbox does before the step's command: root file system, /proc and /sys, host name,
 // loopback, limits, capabilities, identity. A list of system calls; pure.
-import { capabilityBits, grantedCapabilities, maskedPaths, readonlyPaths } from '../defaults.ts';
+import { capabilityBits, grantedCapabilities } from '../capabilities.ts';
+import { maskedPaths, readonlyPaths } from '../defaults.ts';
 import { limitArguments, stepLimits } from '../limits.ts';
 import type { SandboxRequest } from '../sandbox.ts';
 import { attempt, type CallArgument, call, type LauncherStep, named } from './launcher.ts';
@@ -18,7 +19,7 @@ const MS = {
 };
 const guarded = MS.nosuid | MS.nodev | MS.noexec;
 const MNT_DETACH = 2;
-const PR = { setDumpable: 4, capBoundingDrop: 24 } as const;
+const PR = { setDumpable: 4, capBoundingDrop: 24, setNoNewPrivileges: 38 } as const;
 const AF_INET = 2;
 const SOCK_DGRAM = 2;
 const SIOCSIFFLAGS = 0x8914;
@@ -177,7 +178,7 @@ export function limit(value: number): Buffer {
 }
 
 function granted(request: SandboxRequest, machine: Isolation): bigint {
-  return capabilityBits(grantedCapabilities(request.security, machine.available));
+  return capabilityBits(grantedCapabilities(request, machine.available));
 }
 
 /** Takes away for good what is not granted. */
@@ -195,9 +196,8 @@ export function commandSteps(request: SandboxRequest, machine: Isolation): reado
   return [
     call('setsid'),
     named(`enter ${request.cwd}`, call('chdir', request.cwd)),
-    ...(machine.seccomp === undefined || request.security === 'insecure'
-      ? []
-      : seccompSteps(machine.seccomp)),
+    ...noNewPrivilegesSteps(request),
+    ...(machine.seccomp === undefined ? [] : seccompSteps(machine.seccomp)),
     ...(machine.singleId === true ? [] : [setGroups(groups)]),
     named('set the group', call('setresgid', request.gid, request.gid, request.gid)),
     named('set capabilities', call('capset', ...capabilitySets(granted(request, machine)))),
@@ -205,6 +205,11 @@ export function commandSteps(request: SandboxRequest, machine: Isolation): reado
     ...(machine.tie === undefined ? [] : [machine.tie]),
     ...executeSteps(request),
   ];
+}
+
+export function noNewPrivilegesSteps({ noNewPrivileges }: SandboxRequest): readonly LauncherStep[] {
+  if (noNewPrivileges !== true) return [];
+  return [named('refuse new privileges', call('prctl', PR.setNoNewPrivileges, 1, 0, 0, 0))];
 }
 
 function setGroups(groups: readonly number[]): LauncherStep {

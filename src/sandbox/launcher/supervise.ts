@@ -42,6 +42,8 @@ export interface SuperviseOptions {
   readonly network?: string;
   /** Process id that the launcher's parent has: that of slipway. */
   readonly parent: number;
+  /** What the launcher does before it makes namespaces: enters cgroups. */
+  readonly first?: readonly LauncherStep[];
 }
 
 /** Steps of a launcher whose child works through `steps` as process 1 of new pid and mount namespaces. */
@@ -52,6 +54,7 @@ export function supervised(
   const namespaces = cloneFlags.newPid | cloneFlags.newNs | (options.namespaces ?? 0);
   return [
     ...tied(options.parent),
+    ...(options.first ?? []),
     ...(options.network === undefined ? [] : joinNetwork(options.network)),
     named('make namespaces', call('unshare', namespaces)),
     { kind: 'fork', flags: 0, child: [dieWithParent, ...steps] },

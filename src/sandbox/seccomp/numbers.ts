@@ -144,7 +144,8 @@ const arm64 = `
 /** Name to number. */
 export type CallNumbers = ReadonlyMap<string, number>;
 
-function read(table: string): CallNumbers {
+/** Words `name=number`. */
+export function readNumbers(table: string): CallNumbers {
   const pairs = table.trim().split(/\s+/);
   return new Map(
     pairs.map(pair => [pair.slice(0, pair.indexOf('=')), Number(pair.slice(pair.indexOf('=') + 1))]),
@@ -153,7 +154,7 @@ function read(table: string): CallNumbers {
 
 /** Tables by name of the instruction set. */
 export const allowedCalls: Readonly<Record<'x64' | 'i386' | 'arm64', CallNumbers>> = {
-  x64: read(x64),
-  i386: read(i386),
-  arm64: read(arm64),
+  x64: readNumbers(x64),
+  i386: readNumbers(i386),
+  arm64: readNumbers(arm64),
 };

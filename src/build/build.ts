@@ -15,6 +15,7 @@ import { assemble } from './assemble.ts';
 import { findAllBases, type Lookups } from './bases.ts';
 import { checkDockerfile } from './check.ts';
 import { contextOptions } from './context-options.ts';
+import { refuseImpossible } from './demands.ts';
 import { type ResolvedEpoch, resolveEpoch } from './epoch.ts';
 import { Journal } from './journal.ts';
 import { refuseMissingSources } from './missing-sources.ts';
@@ -65,6 +66,7 @@ export async function build(request: BuildRequest, given: Tools): Promise<BuildR
   await refuseForeignRuns(graph.stages, async platform =>
     (await import('../sandbox/emulation.ts')).canRun(platform),
   );
+  await refuseImpossible(graph.stages, request, tools);
 
   const contexts: Contexts = new Map([[undefined, context.tree], ...treesOf(files)]);
   const bases = new Map(plans.flatMap(plan => [...plan.bases]));

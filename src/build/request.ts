@@ -2,7 +2,7 @@
 import type { OutputSpec } from '../export/output-spec.ts';
 import type { Platform } from '../image/platform.ts';
 import type { Reference } from '../image/reference.ts';
-import type { SandboxRequest } from '../sandbox/sandbox.ts';
+import type { StepSettings } from '../sandbox/sandbox.ts';
 import type { MountSource, MountTarget } from './cache-mounts/place.ts';
 import type { CacheSource, CacheTarget } from './cache-spec.ts';
 
@@ -57,8 +57,8 @@ export interface BuildRequest {
   readonly network: 'default' | 'host' | 'none' | 'private';
   /** `--add-host` as [name, ip]; `host-gateway` for the ip is this machine. */
   readonly extraHosts: readonly (readonly [string, string])[];
-  /** What RUN gets besides: `--shm-size`, `--ulimit`, `--dns`. Default: as {@link SandboxRequest} says. */
-  readonly run?: Pick<SandboxRequest, 'shmSize' | 'limits' | 'dns'>;
+  /** What is asked for every RUN: `--shm-size`, `--cap-add`, `--memory` and the like. */
+  readonly run?: StepSettings;
   /** Values of `--secret`, by id. */
   readonly secrets: ReadonlyMap<string, Buffer>;
   /** `--ssh`: agent socket by id. */

@@ -77,6 +77,8 @@ export interface RunSettings {
   readonly network: 'host' | 'none' | 'private';
   /** `--add-host` as [name, ip]. */
   readonly extraHosts: readonly (readonly [string, string])[];
+  /** What the user asks for every step and what decides what it can do. */
+  readonly asked?: readonly KeyPart[];
 }
 
 /** @param inputs a digest for the target of every bind mount, and of every cache mount that starts with content */
@@ -98,6 +100,7 @@ export function runKey(
     { name: 'user', value: step.user },
     { name: 'network', value: settings.network },
     ...settings.extraHosts.map(([name, ip]) => ({ name: `host ${name}`, value: ip })),
+    ...(settings.asked ?? []),
     { name: 'security', value: step.security },
     ...step.devices.map(value => ({ name: 'device', value })),
     ...optional('hostname', step.hostname),

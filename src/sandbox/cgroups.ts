@@ -65,20 +65,19 @@ export function parseHierarchies(
       version === 2
         ? unified(top).trim().split(' ')
         : mine.controllers.filter(each => !each.startsWith('name='));
-    // A container may see a part of the tree only, and be outside of what it sees.
-    const below = mine.path === root || mine.path.startsWith(root === '/' ? '/' : `${root}/`);
-    return [
-      {
-        device,
-        version,
-        controllers,
-        top,
-        own: below ? join(top, mine.path.slice(root === '/' ? 0 : root.length)) : top,
-      },
-    ];
+    return [{ device, hierarchy: { version, controllers, top, own: ownDirectory(top, root, mine.path) } }];
   });
   // One may be mounted at several places, and the first is the usual one.
-  return [...new Map(found.reverse().map(({ device, ...each }) => [device, each])).values()].reverse();
+  return found
+    .filter(({ device }, i) => found.findIndex(each => each.device === device) === i)
+    .map(({ hierarchy }) => hierarchy);
+}
+
+/** A container may see a part of the tree only, and be outside of what it sees. */
+function ownDirectory(top: string, root: string, path: string): string {
+  const prefix = root === '/' ? '' : root;
+  const isBelow = path.startsWith(`${prefix}/`) && !path.split('/').includes('..');
+  return isBelow ? top + path.slice(prefix.length).replace(/\/$/, '') : top;
 }
 
 /** Removes the cgroups of a run if they are still there; the kernel lets only empty ones go. */

@@ -2,6 +2,7 @@
 // rung and the reason.
 import { release } from 'node:os';
 import { BuildError } from '../errors.ts';
+import { canGiveOwners } from '../host/ids.ts';
 import { effectiveCapabilities } from '../host/probe.ts';
 import { temporaryName } from '../host/temp.ts';
 import { grantedCapabilities, has } from './capabilities.ts';
@@ -56,6 +57,9 @@ export function refuseSettings(settings: StepSettings, rung: Rung): void {
   checkLimits(settings, rung);
   checkDevices(settings, rung);
   if (volumes.some(({ access }) => access === 'rw')) refuseIf(cannot.writableVolumes, '--volume', rung);
+  if (volumes.some(({ chown }) => chown) && !canGiveOwners()) {
+    throw cannotKeep('--volume with U', rung.name, 'slipway cannot give files to others');
+  }
 }
 
 /** The cgroup of a step; undefined when nothing was asked for that needs one. @throws BuildError `sandbox` */

@@ -2,7 +2,6 @@
 import { readdirSync, realpathSync, statSync } from 'node:fs';
 import { join } from 'node:path';
 import { BuildError, printable } from '../errors.ts';
-import type { SandboxMount } from './sandbox.ts';
 
 /** `--device`: a device file, or a directory of them. */
 export interface StepDevice {
@@ -60,11 +59,4 @@ export function deviceNumbers(rdev: bigint): { readonly major: number; readonly 
   const major = ((rdev >> 8n) & 0xfffn) | ((rdev >> 32n) & 0xfffff000n);
   const minor = (rdev & 0xffn) | ((rdev >> 12n) & 0xffffff00n);
   return { major: Number(major), minor: Number(minor) };
-}
-
-/** Each as something to be mounted. */
-export function deviceMounts(devices: readonly FoundDevice[]): readonly SandboxMount[] {
-  return devices.map(({ source, target }) => ({
-    ...{ kind: 'bind', source, target, readonly: false, isFile: true, isDevice: true },
-  }));
 }

@@ -4,7 +4,7 @@ import { closeSync, constants, mkdirSync, openSync, rmSync, statSync, writeFileS
 import { join } from 'node:path';
 import { BuildError, errnoOf, messageOf, printable } from '../errors.ts';
 import { bindMount, mountsBelow, unmount } from '../host/mount.ts';
-import { deviceMounts, findDevices } from './devices.ts';
+import { findDevices } from './devices.ts';
 import { hostResolvConf, hostsFile, resolvConf } from './files.ts';
 import { makeDirectory, openRoot, walkInRoot, withLiteral } from './in-root.ts';
 import { makeRunDirectory } from './runtime-directory.ts';
@@ -98,7 +98,10 @@ export function generatedMounts(request: SandboxRequest, dir: string): readonly 
 
 /** Mounts and devices, parents before what is below them. @throws BuildError `usage` for a device that is gone */
 export function mountsOf(request: SandboxRequest): readonly SandboxMount[] {
-  return byDepth([...request.mounts, ...deviceMounts(findDevices(request.devices))]);
+  const devices = findDevices(request.devices).map(({ source, target }) => ({
+    ...({ kind: 'bind', source, target, readonly: false, isFile: true, isDevice: true } as const),
+  }));
+  return byDepth([...request.mounts, ...devices]);
 }
 
 function byDepth(mounts: readonly SandboxMount[]): readonly SandboxMount[] {

@@ -6,11 +6,11 @@ import { makeBuildRequest } from '../../src/cli/options/build-request.ts';
 import { runSettings } from '../../src/cli/options/run-options.ts';
 import { BuildError } from '../../src/errors.ts';
 
-const none = { ulimit: [], dns: [], dnsSearch: [], dnsOption: [] };
+const none = buildDefaults;
 
 function refused(flags: Partial<Parameters<typeof runSettings>[0]>, message: RegExp): void {
   assert.throws(
-    () => runSettings({ ...none, ...flags }),
+    () => runSettings({ ...none, ...flags }, '/'),
     (error: unknown) => error instanceof BuildError && error.code === 'usage' && message.test(error.message),
   );
 }
@@ -22,13 +22,13 @@ test('sizes are bytes with or without a unit', () => {
     ['4096', 4096],
     ['2KB', 2048],
   ] as const) {
-    assert.equal(runSettings({ ...none, shmSize: text }).shmSize, bytes);
+    assert.equal(runSettings({ ...none, shmSize: text }, '/').shmSize, bytes);
   }
   for (const text of ['', '0', 'x', '1t', '-1']) refused({ shmSize: text }, /is not a size/);
 });
 
 test('limits have a soft and a hard value, the same when there is one', () => {
-  const { limits } = runSettings({ ...none, ulimit: ['nofile=10:20', 'core=-1', 'nproc=5'] });
+  const { limits } = runSettings({ ...none, ulimit: ['nofile=10:20', 'core=-1', 'nproc=5'] }, '/');
   assert.deepEqual(limits, [
     { name: 'nofile', soft: 10, hard: 20 },
     { name: 'core', soft: undefined, hard: undefined },

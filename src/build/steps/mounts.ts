@@ -1,6 +1,6 @@
 // RUN --mount: where each mount's content comes from (features, section 4), as host directories that the sandbox can
 // bind. What a mount holds never becomes part of a layer; secrets live in memory only.
-import { chmodSync, chownSync, existsSync, writeFileSync } from 'node:fs';
+import { chmodSync, chownSync, existsSync, statSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { cacheKey, type MountInputs } from '../../cache/key.ts';
 import { BuildError } from '../../errors.ts';
@@ -9,7 +9,7 @@ import { openAgentProxy } from '../../host/ssh-agent.ts';
 import { type Digest, digestOf } from '../../image/digest.ts';
 import type { LayerId } from '../../layer/layers.ts';
 import type { CopyStep, MountSpec, Origin, RunStep } from '../../plan/steps.ts';
-import type { SandboxMount } from '../../sandbox/sandbox.ts';
+import type { SandboxMount, StepVolume } from '../../sandbox/sandbox.ts';
 import type { SnapshotDriver } from '../../snapshot/driver.ts';
 import { bytePath, type Entry } from '../../tree/entry.ts';
 import { openCacheMount } from './cache-mount.ts';
@@ -17,6 +17,7 @@ import { planCopy, type Selection, selectionParts, selectSources } from './copy.
 import { Masker } from './mask.ts';
 import { memoryDirectory } from './memory-directory.ts';
 import type { StepScope } from './step.ts';
+import { volumesOf } from './volumes.ts';
 
 type BindMount = Extract<MountSpec, { type: 'bind' }>;
 
@@ -25,6 +26,8 @@ export interface OpenMounts {
   readonly mounts: readonly SandboxMount[];
   /** `NAME=value` that mounts bring: secrets asked for as variables, SSH_AUTH_SOCK. */
   readonly env: readonly string[];
+  /** Paths of this machine to give to the user of the step. */
+  readonly toGive: readonly string[];
   /** Secrets blackened in what the command writes. */
   mask(stream: 'stdout' | 'stderr', chunk: Uint8Array): Buffer;
   /** What masking held back at the end. */
@@ -104,6 +107,7 @@ export async function openMounts(
   return {
     mounts: opener.mounts,
     env: opener.env,
+    toGive: opener.toGive,
     mask: (stream, chunk) => maskers[stream].push(chunk),
     maskedRest: stream => maskers[stream].end(),
     [Symbol.asyncDispose]: () => opener.close(),
@@ -113,6 +117,7 @@ export async function openMounts(
 class Opener {
   readonly mounts: SandboxMount[] = [];
   readonly env: string[] = [];
+  readonly toGive: string[] = [];
   readonly secrets: Buffer[] = [];
   readonly #closers: (() => Promise<void> | void)[] = [];
   readonly #step: RunStep;
@@ -130,6 +135,8 @@ class Opener {
   async openAll(): Promise<void> {
     const { script } = this.#step;
     if (script) this.#file(`/dev/pipes/${script.name}`, Buffer.from(script.text), 0o755, 0, 0);
+    for (const volume of volumesOf(this.#scope.request.run?.volumes, this.#step.mounts))
+      await this.#volume(volume);
     for (const mount of this.#step.mounts) await this.#open(mount);
   }
 
@@ -200,6 +207,13 @@ class Opener {
     this.mounts.push({ kind: 'bind', source: path, target, readonly: true, isFile: true });
   }
 
+  async #volume({ source, target, access, chown }: StepVolume): Promise<void> {
+    const shown = access === 'overlay' ? await this.#overlay([source]) : source;
+    if (chown) this.toGive.push(shown);
+    const isFile = !statSync(shown).isDirectory();
+    this.mounts.push({ kind: 'bind', source: shown, target, readonly: access === 'ro', isFile });
+  }
+
   async #bind(mount: BindMount): Promise<void> {
     const content = await this.#content(mount.from, mount.source, mount.writable);
     this.mounts.push({ kind: 'bind', ...content, target: mount.target, readonly: !mount.writable });
@@ -267,7 +281,12 @@ class Opener {
     const trees = await tools.layers.trees(layers, signal);
     const [only] = trees;
     if (only !== undefined && trees.length === 1 && !writable) return only;
-    const upper = await tools.store.trees.begin();
+    return this.#overlay(trees);
+  }
+
+  /** A directory that shows others; what is written to it goes away with it. */
+  async #overlay(trees: readonly string[]): Promise<string> {
+    const upper = await this.#scope.tools.store.trees.begin();
     this.#closers.push(() => upper[Symbol.asyncDispose]());
     const snapshot = await this.#driver.mount(trees, upper.fs, upper.dir);
     this.#closers.push(() => snapshot.close());

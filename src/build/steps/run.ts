@@ -1,6 +1,7 @@
 // RUN: the layers below become a snapshot, the command runs on it in the sandbox, what it changed becomes a layer.
 import { randomUUID } from 'node:crypto';
 import { readdirSync } from 'node:fs';
+import { constants } from 'node:os';
 import { runKey } from '../../cache/key.ts';
 import { BuildError } from '../../errors.ts';
 import type { LayerId } from '../../layer/layers.ts';
@@ -13,7 +14,9 @@ import type { TreeIngest } from '../../store/store.ts';
 import { filesBelow } from './image-user.ts';
 import { mountInputs, openMounts } from './mounts.ts';
 import { OutputTail } from './output-tail.ts';
+import { settingParts } from './run-settings.ts';
 import type { PreparedStep, StepScope } from './step.ts';
+import { giveTo } from './volumes.ts';
 
 export async function prepareRun(step: RunStep, scope: StepScope): Promise<PreparedStep> {
   refuseForbidden(step, scope);
@@ -23,6 +26,7 @@ export async function prepareRun(step: RunStep, scope: StepScope): Promise<Prepa
       platform: scope.stage.platform,
       network: networkOf(step, scope),
       extraHosts: scope.request.extraHosts,
+      asked: settingParts(scope.request.run),
     }),
     execute: () => execute(step, scope),
   };
@@ -42,9 +46,6 @@ function refuseForbidden(step: RunStep, scope: StepScope): void {
       hint: 'pass --allow network.host',
     });
   }
-  if (step.devices.length > 0) {
-    throw new BuildError('unsupported', `RUN --device=${step.devices[0]} is not supported`);
-  }
 }
 
 function networkOf(step: RunStep, scope: StepScope): SandboxRequest['network'] {
@@ -63,6 +64,7 @@ async function execute(step: RunStep, scope: StepScope): Promise<LayerId | null>
     await using mounts = await openMounts(step, scope, driver);
     const tail = new OutputTail();
     const user = resolveUser(step.user, filesBelow(snapshot.root));
+    for (const path of mounts.toGive) giveTo(path, user);
     const show = (stream: 'stdout' | 'stderr', data: Buffer) => {
       if (data.length === 0) return;
       tail.add(data);
@@ -126,16 +128,33 @@ function refuseFailure(result: SandboxResult, step: RunStep, tail: OutputTail): 
   if (result.kind === 'exited' && result.status === 0) return;
   const command = step.argv.join(' ');
   const shown = command.length > 200 ? `${command.slice(0, 197)}...` : command;
-  if (result.kind === 'signalled') {
-    const oom = result.signal === 'SIGKILL' ? ' (out of memory?)' : '';
-    throw new BuildError('run', `the command was killed by ${result.signal}${oom}: ${shown}`, {
-      output: tail.lines(),
-      facts: { signal: result.signal },
-    });
+  const how =
+    result.kind === 'signalled' ? `was killed by ${result.signal}` : `ended with status ${result.status}`;
+  const facts = result.kind === 'signalled' ? { signal: result.signal } : { exitCode: result.status };
+  if (result.ranOutOfMemory) {
+    throw new BuildError(
+      'run',
+      `the command ${how}, having used more memory than --memory allows: ${shown}`,
+      {
+        output: tail.lines(),
+        facts: { ...facts, outOfMemory: true },
+        hint: 'give it more with --memory',
+      },
+    );
   }
-  throw new BuildError('run', `the command ended with status ${result.status}: ${shown}`, {
+  const perhaps = result.kind === 'signalled' && result.signal === 'SIGKILL' ? ' (out of memory?)' : '';
+  const hint = result.kind === 'exited' ? hintFor(result.status) : undefined;
+  throw new BuildError('run', `the command ${how}${perhaps}: ${shown}`, {
     output: tail.lines(),
-    facts: { exitCode: result.status },
-    ...(result.status === 127 ? { hint: 'status 127 means that a command was not found in the image' } : {}),
+    facts,
+    ...(hint === undefined ? {} : { hint }),
   });
+}
+
+/** Shells and runtimes add 128 to the number of a signal. */
+function hintFor(status: number): string | undefined {
+  if (status === 127) return 'status 127 means that a command was not found in the image';
+  const signal = Object.entries(constants.signals).find(([, number]) => number === status - 128)?.[0];
+  if (signal === undefined) return undefined;
+  return `status ${status} usually means that ${signal} ended it${signal === 'SIGKILL' ? ': out of memory?' : ''}`;
 }

@@ -53,7 +53,7 @@ export function makeBuildRequest(context: string, flags: BuildFlags, env: Env, c
     pull: pullPolicy(flags.pull),
     network: flags.network as BuildRequest['network'],
     extraHosts: flags.addHost.map(parseHost),
-    run: runSettings(flags),
+    run: runSettings(flags, cwd),
     secrets: new Map(flags.secret.map(spec => parseSecret(spec, env, cwd))),
     sshSockets: new Map(flags.ssh.map(spec => parseSsh(spec, env))),
     allow: new Set(flags.allow.map(checkEntitlement)),

@@ -1,11 +1,14 @@
-// Flags of `slipway build` about what RUN gets: memory, limits, names of hosts.
+// Flags of `slipway build` about what RUN gets: limits, names of hosts, and by way of other files memory and rights.
 import { type Command, Option } from 'commander';
 import type { BuildRequest } from '../../build/request.ts';
 import { BuildError, printable } from '../../errors.ts';
 import { type LimitName, limitNames, type StepLimit } from '../../sandbox/limits.ts';
 import { repeated } from './repeated.ts';
+import { addResourceOptions, type ResourceFlags, resourcesOf } from './resource-options.ts';
+import { addRightsOptions, type RightsFlags, rightsOf } from './rights-options.ts';
+import { parseSize } from './size.ts';
 
-export interface RunFlags {
+export interface RunFlags extends ResourceFlags, RightsFlags {
   readonly shmSize?: string;
   readonly ulimit: readonly string[];
   readonly dns: readonly string[];
@@ -14,6 +17,10 @@ export interface RunFlags {
 }
 
 export function addRunOptions(command: Command): Command {
+  return addRightsOptions(addResourceOptions(addLimitOptions(command)));
+}
+
+function addLimitOptions(command: Command): Command {
   return command
     .addOption(new Option('--shm-size <bytes>', 'size of /dev/shm during RUN: 64m, 1g (default: 64m)'))
     .addOption(repeated('--ulimit <name=soft[:hard]>', 'limit of a resource during RUN; -1 is unlimited'))
@@ -23,29 +30,22 @@ export function addRunOptions(command: Command): Command {
 }
 
 /** @throws BuildError `usage` */
-export function runSettings(flags: RunFlags): NonNullable<BuildRequest['run']> {
-  const shm = flags.shmSize === undefined ? {} : { shmSize: parseSize(flags.shmSize) };
+export function runSettings(flags: RunFlags, cwd: string): NonNullable<BuildRequest['run']> {
+  const shm = flags.shmSize === undefined ? {} : { shmSize: parseSize(flags.shmSize, '--shm-size') };
   for (const server of flags.dns) {
     if (!/^[0-9A-Fa-f.:]+$/.test(server)) throw usage(`--dns ${printable(server)} is not an IP address`);
   }
   for (const word of [...flags.dnsSearch, ...flags.dnsOption]) {
     if (!/^[\w.:-]+$/.test(word)) throw usage(`${printable(word)} cannot stand in resolv.conf`);
   }
+  const resources = resourcesOf(flags);
   return {
     ...shm,
+    ...rightsOf(flags, cwd),
+    ...(Object.keys(resources).length === 0 ? {} : { resources }),
     limits: flags.ulimit.map(parseLimit),
     dns: { servers: flags.dns, searches: flags.dnsSearch, options: flags.dnsOption },
   };
-}
-
-const units = { '': 1, b: 1, k: 2 ** 10, m: 2 ** 20, g: 2 ** 30 } as const;
-
-function parseSize(text: string): number {
-  const [, digits, unit = ''] = /^(\d{1,12})([bkmg]?)b?$/i.exec(text) ?? [];
-  const bytes = Number(digits) * units[unit.toLowerCase() as keyof typeof units];
-  if (digits === undefined || bytes === 0)
-    throw usage(`--shm-size ${printable(text)} is not a size`, 'write 64m or 1g');
-  return bytes;
 }
 
 function parseLimit(text: string): StepLimit {

@@ -35,8 +35,9 @@ export interface OverlayOptions {
  * of their own), which reaches 999.
  * @throws SystemError what the kernel says; BuildError `unsupported` for more layers than that
  */
-export function mountOverlay(options: OverlayOptions): void {
-  const { lowers } = options;
+export function mountOverlay(given: OverlayOptions): void {
+  const lowers = withoutRepetition(given.lowers);
+  const options = { ...given, lowers };
   if (lowers.length <= MOST_LOWERS) {
     mountOne(options);
     return;
@@ -57,6 +58,14 @@ export function mountOverlay(options: OverlayOptions): void {
     unmount(base);
     rmSync(base, { recursive: true, force: true });
   }
+}
+
+/**
+ * The kernel refuses (ELOOP) the same directory twice. What stands on top covers all that the same layer further down
+ * could add, so only the highest of each counts.
+ */
+function withoutRepetition(lowers: readonly string[]): string[] {
+  return [...new Set([...lowers].reverse())].reverse();
 }
 
 function mountOne(options: OverlayOptions): void {

@@ -47,6 +47,14 @@ for (const by of ['steps', 'line'] as const) {
       assert.equal(readdirSync(mounted.target).length, 601);
     });
 
+    test('a layer that comes again counts where it is on top', () => {
+      using temp = tempDir();
+      const [first = '', second = ''] = make(temp.path, 2, i => `layer${i}`);
+      using mounted = mount(temp.path, [first, second, first]);
+      assert.deepEqual(readdirSync(mounted.target).sort(), ['file0', 'file1', 'last']);
+      assert.equal(readFileSync(join(mounted.target, 'last'), 'utf8'), '0');
+    });
+
     test('paths longer than 255 bytes, and with characters that mean something in an option line', () => {
       using temp = tempDir();
       const odd = (i: number) => `${'deep/'.repeat(60)}a,b:c\\d=e "f" é${i}`;

@@ -179,6 +179,15 @@ describe('ADD of a local archive', () => {
       ['file 0640 0:0 tar f', 'hardlink 0640 0:0 tar h -> f'],
     ],
     [
+      'finds the target of a hard link below a directory whose entry comes late',
+      [
+        { name: 'd/f', text: '1' },
+        { name: 'd/', mode: 0o700 },
+        { name: 'h', type: 'hardlink', target: 'd/f' },
+      ],
+      ['directory 0700 0:0 tar d', 'file 0644 0:0 tar d/f', 'hardlink 0644 0:0 tar h -> d/f'],
+    ],
+    [
       'follows links on the way inside the image',
       [
         { name: 'a', type: 'symlink', target: '/etc' },

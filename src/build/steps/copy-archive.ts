@@ -16,21 +16,64 @@ interface ArchivePlace {
 
 /** @param base literal path of the directory to unpack into, which keeps its own properties */
 export function placeArchive(draft: Draft, base: BytePath, source: ArchiveSource, place: ArchivePlace): void {
-  const links: LinkGroups = new Map();
+  const placed = new PlacedFiles(place.group);
   for (const input of source.inputs) {
     if (input.entry.path === '') continue;
-    placeOne(draft, base, input, links, place);
+    placeOne(draft, base, input, placed, place);
   }
 }
 
-/** Literal path of a file -> the input that holds its content and the name of its group. */
-type LinkGroups = Map<string, { readonly input: LayerInput; readonly group: string }>;
+interface PlacedFile {
+  readonly input: LayerInput;
+  readonly group: string;
+  /** Literal paths of all its names. */
+  readonly names: Set<string>;
+}
+
+/** The archive's files that are still there, by literal path. */
+class PlacedFiles {
+  readonly #group: string;
+  readonly #files = new Map<string, PlacedFile>();
+  #count = 0;
+
+  constructor(group: string) {
+    this.#group = group;
+  }
+
+  get(path: string): PlacedFile | undefined {
+    return this.#files.get(path);
+  }
+
+  /** @returns the name of the file's group */
+  add(path: string, input: LayerInput): string {
+    const group = `${this.#group} ${this.#count++}`;
+    this.#files.set(path, { input, group, names: new Set([path]) });
+    return group;
+  }
+
+  link(path: string, file: PlacedFile): void {
+    file.names.add(path);
+    this.#files.set(path, file);
+  }
+
+  /** @param below a directory goes, with everything in it */
+  forget(path: string, below: boolean): void {
+    this.#forgetOne(path);
+    if (!below) return;
+    for (const each of this.#files.keys()) if (each.startsWith(`${path}/`)) this.#forgetOne(each);
+  }
+
+  #forgetOne(path: string): void {
+    this.#files.get(path)?.names.delete(path);
+    this.#files.delete(path);
+  }
+}
 
 function placeOne(
   draft: Draft,
   base: BytePath,
   input: LayerInput,
-  links: LinkGroups,
+  placed: PlacedFiles,
   place: ArchivePlace,
 ): void {
   const { entry } = input;
@@ -38,31 +81,29 @@ function placeOne(
   if (entry.type === 'whiteout') throw new BuildError('internal', 'an archive for ADD was read as a layer');
   const owned = { ...entry, path, mtimeNsec: 0, ...(place.owner ?? {}) } as Entry;
   if (entry.type === 'hardlink') {
-    placeLink(draft, base, owned, links, place);
+    placeLink(draft, base, owned, placed, place);
     return;
   }
-  if (entry.type === 'file') {
-    forget(links, path);
-    const group = `${place.group} ${links.size} ${path}`;
-    links.set(path, { input, group });
-    draft.put({ entry: owned, ...(input.content ? { content: input.content } : {}), group });
+  placed.forget(path, entry.type !== 'directory' && draft.lookup(path)?.type === 'directory');
+  if (entry.type !== 'file') {
+    draft.put({ entry: owned });
     return;
   }
-  forget(links, path);
-  draft.put({ entry: owned });
-}
-
-/** What was there is replaced, with everything below it. */
-function forget(links: LinkGroups, path: string): void {
-  links.delete(path);
-  for (const each of links.keys()) if (each.startsWith(`${path}/`)) links.delete(each);
+  const group = placed.add(path, input);
+  draft.put({ entry: owned, ...(input.content ? { content: input.content } : {}), group });
 }
 
 /** A hard link is another name of something in the same archive, and its header is the last word on that file. */
-function placeLink(draft: Draft, base: BytePath, entry: Entry, links: LinkGroups, place: ArchivePlace): void {
+function placeLink(
+  draft: Draft,
+  base: BytePath,
+  entry: Entry,
+  placed: PlacedFiles,
+  place: ArchivePlace,
+): void {
   const wanted = entry.linkTarget ?? '';
   const target = literalPath(draft, base, wanted as BytePath, place.look, true);
-  const found = links.get(target);
+  const found = placed.get(target);
   const there = draft.lookup(target);
   if (there?.type === 'symlink') {
     draft.put({ entry: { ...there, path: entry.path } });
@@ -76,11 +117,11 @@ function placeLink(draft: Draft, base: BytePath, entry: Entry, links: LinkGroups
       { facts: { path: showPath(entry.path), target: showPath(wanted) } },
     );
   }
-  links.set(entry.path, found);
+  if (entry.path !== target) placed.forget(entry.path, draft.lookup(entry.path)?.type === 'directory');
+  placed.link(entry.path, found);
   const { content } = found.input;
   const { linkTarget: _, ...look } = entry;
-  for (const [path, other] of links) {
-    if (other.group !== found.group) continue;
+  for (const path of found.names) {
     const named: Entry = { ...look, path: path as BytePath, type: 'file', size: there.size };
     draft.put({ entry: named, ...(content ? { content } : {}), group: found.group });
   }

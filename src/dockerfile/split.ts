@@ -148,7 +148,15 @@ export function readJsonList(text: string, { start, end }: Span): JsonList {
   if (!Array.isArray(parsed) || !parsed.every(item => typeof item === 'string')) return { kind: 'mixed' };
   const spans = jsonStrings(text, start, end);
   const strings: string[] = parsed;
-  return { kind: 'list', items: strings.map((raw, i) => ({ ...(spans[i] ?? { start, end }), raw })) };
+  return {
+    kind: 'list',
+    items: strings.map((raw, i) => ({ ...(spans[i] ?? { start, end }), raw: wellFormed(raw) })),
+  };
+}
+
+/** Half of a surrogate pair, which JSON can spell, becomes U+FFFD, as in Go. */
+function wellFormed(text: string): string {
+  return Buffer.from(text, 'utf8').toString('utf8');
 }
 
 /** The places of the strings, quotes included, in valid JSON that holds nothing but strings. */

@@ -64,6 +64,16 @@ export function expandHeredoc(body: string, env: Environment): Expansion {
 }
 
 /**
+ * Expands variables in a file pattern: quotes are ordinary characters there, and escapes stay, since they mean something
+ * to the pattern. Throws WordError.
+ */
+export function expandPattern(raw: string, env: Environment): Expansion {
+  const lexer = new Lexer(raw, env, { escape: '\\', ignoreQuotes: true, keepEscapes: true });
+  const { value } = lexer.run();
+  return { value, ...lexer.lookups };
+}
+
+/**
  * The words of `raw` as expandWords splits them, with variables left as they are; quotes and escapes too when
  * `verbatim` is set. Throws WordError.
  */

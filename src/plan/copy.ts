@@ -2,7 +2,7 @@
 // https://docs.docker.com/reference/dockerfile/#copy, https://docs.docker.com/reference/dockerfile/#add
 
 import type { CopyInstruction, Heredoc, Text } from '../dockerfile/instructions.ts';
-import { expandHeredoc } from '../dockerfile/words.ts';
+import { expandHeredoc, expandPattern } from '../dockerfile/words.ts';
 import { printable } from '../errors.ts';
 import { at, invalid } from './problems.ts';
 import { resolveUse } from './sources.ts';
@@ -35,7 +35,7 @@ export function planCopy(line: CopyInstruction, state: StageState, context: Stag
     // BuildKit makes an ordinary copy of --link with --chmod.
     link: line.link === true && chmod === undefined,
     parents: line.parents === true,
-    excludes: line.excludes.map(expand),
+    excludes: line.excludes.map(text => at(text.range, () => expandPattern(text.raw, state.scope.env)).value),
     ...(checksum === undefined ? {} : { checksum }),
     keepGitDir: line.keepGitDir === true,
     unpack:

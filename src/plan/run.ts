@@ -60,7 +60,8 @@ function withHeredocs(command: CommandForm): { command: CommandForm; script?: In
   const [only] = command.heredocs;
   if (only === undefined) return { command };
   if (isOnlyHeredoc(command.line)) {
-    if (!only.body.startsWith('#!')) return { command: shellLine(only.body) };
+    // Behind the tabs of `<<-` it is a comment for the shell, as in BuildKit.
+    if (!(only.verbatim ?? only.body).startsWith('#!')) return { command: shellLine(only.body) };
     const script = { name: only.name, text: only.body };
     return { command: shellLine(`/dev/pipes/${only.name}`), script };
   }

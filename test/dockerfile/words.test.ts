@@ -5,6 +5,7 @@ import { describe, it } from 'node:test';
 import {
   type Escape,
   expandHeredoc,
+  expandPattern,
   expandWord,
   expandWords,
   MAX_EXPANSION,
@@ -21,7 +22,7 @@ const variables = new Map(
       return [line.slice(2, equals), JSON.parse(line.slice(equals + 1)) as string];
     }),
 );
-const cases = corpus.filter(line => /^(word|words|heredoc) \| /.test(line));
+const cases = corpus.filter(line => /^(word|words|heredoc|pattern) \| /.test(line));
 
 describe('test/corpus/words.txt', () => {
   it('holds at least 120 cases, and no line that is not understood', () => {
@@ -41,6 +42,7 @@ describe('test/corpus/words.txt', () => {
 function expand(what: string, escapeChar: Escape, input: string): string {
   try {
     if (what === 'words') return visible(expandWords(input, variables, escapeChar).words);
+    if (what === 'pattern') return visible(expandPattern(input, variables).value);
     if (what === 'heredoc') return visible(expandHeredoc(input, variables).value);
     return visible(expandWord(input, variables, escapeChar).value);
   } catch (error) {

@@ -1,0 +1,2 @@
+#!/bin/sh
+printf l > "$(printf 'latin\344')"

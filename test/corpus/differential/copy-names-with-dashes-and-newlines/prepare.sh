@@ -1,0 +1,3 @@
+#!/bin/sh
+set -e
+printf t > "$(printf 'tab\tname')"; printf n > "$(printf 'new\nline')"; touch -- -n

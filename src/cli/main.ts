@@ -3,6 +3,7 @@ import type { Command } from 'commander';
 import { BuildError } from '../errors.ts';
 import { rootlessOf } from '../host/ids.ts';
 import { exitStatusOf } from './exit-status.ts';
+import { withoutGoForms } from './go-flags.ts';
 import { renderError } from './report-error.ts';
 import { type Session, UsageShown } from './session.ts';
 
@@ -39,7 +40,7 @@ async function run(session: Session): Promise<number> {
       const { enterRootless } = await import('./rootless.ts');
       await enterRootless(session);
     });
-    await program.parseAsync([...session.argv], { from: 'user' });
+    await program.parseAsync(withoutGoForms(session.argv, program), { from: 'user' });
     return session.status;
   } catch (caught) {
     const error = firstOf(caught);

@@ -101,7 +101,7 @@ async function buildAndDeliver(
   const offline = request.offline ?? false;
   await using wired = await openTools(session, command, {
     emit,
-    isolation: flags.isolation,
+    isolation: flags.isolation === 'default' ? 'auto' : flags.isolation,
     registries,
     offline,
   });

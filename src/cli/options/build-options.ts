@@ -43,6 +43,9 @@ export interface BuildFlags extends RegistryFlags, RunFlags {
   readonly check?: boolean;
   readonly call?: string;
   readonly isolation: string;
+  readonly provenance?: boolean | string;
+  readonly sbom?: boolean | string;
+  readonly attest: readonly string[];
   readonly rm?: boolean;
   readonly forceRm?: boolean;
   readonly compress?: boolean;
@@ -151,12 +154,15 @@ function addOwnOptions(command: Command): Command {
     .addOption(repeated('--allow <entitlement>', 'let the Dockerfile use security.insecure or network.host'))
     .addOption(
       new Option('--isolation <rung>', 'how RUN is confined')
-        .choices(['auto', 'oci', 'namespace', 'chroot', 'proot'])
+        .choices(['auto', 'default', 'oci', 'namespace', 'chroot', 'proot'])
         .default('auto'),
     )
     .addOption(
       new Option('--progress <mode>', 'how progress is shown').choices(progressModes).default('auto'),
     )
+    .option('--provenance [mode]', 'only false: no attestations are made')
+    .option('--sbom [mode]', 'only false: no attestations are made')
+    .addOption(repeated('--attest <spec>', 'only type=...,disabled=true: no attestations are made'))
     .option('-q, --quiet', 'print nothing but the image id')
     .option('--iidfile <path>', 'write the image id to this file')
     .option('--metadata-file <path>', 'write what was built to this file as JSON')
@@ -198,6 +204,7 @@ export const buildDefaults: BuildFlags = {
   secret: [],
   ssh: [],
   allow: [],
+  attest: [],
   progress: 'auto',
   isolation: 'auto',
 };

@@ -23,6 +23,7 @@ export function makeBuildRequest(context: string, flags: BuildFlags, env: Env, c
       'write the Dockerfile to a file, or give a directory',
     );
   }
+  refuseAttestations(flags);
   const tags = flags.tag.map(parseTag);
   return {
     context,
@@ -69,6 +70,26 @@ function cacheTargets(flags: BuildFlags): CacheTarget[] {
     throw usage('--squash does not go with an inline cache: the layers of the steps are not in the image');
   }
   return targets;
+}
+
+/** Scripts switch them off for registries that do not take them, which is how it is here in any case. */
+function refuseAttestations({ provenance = false, sbom = false, attest }: BuildFlags): void {
+  const asked = [
+    ...(isOff(provenance) ? [] : ['--provenance']),
+    ...(isOff(sbom) ? [] : ['--sbom']),
+    ...attest
+      .filter(spec => !/(?:^|,)disabled=(?:true|1)(?:,|$)/i.test(spec))
+      .map(spec => `--attest ${spec}`),
+  ];
+  const [first] = asked;
+  if (first === undefined) return;
+  throw new BuildError('unsupported', `${printable(first)}: slipway makes no attestations`, {
+    hint: 'leave the flag away; --provenance=false and --sbom=false are accepted',
+  });
+}
+
+function isOff(value: boolean | string): boolean {
+  return value === false || /^(?:false|0|f)$/i.test(String(value));
 }
 
 function isOffline(flags: BuildFlags): boolean {

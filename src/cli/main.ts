@@ -2,6 +2,7 @@
 import type { Command } from 'commander';
 import { BuildError } from '../errors.ts';
 import { rootlessOf } from '../host/ids.ts';
+import { withOwnNames } from './docker-names.ts';
 import { exitStatusOf } from './exit-status.ts';
 import { withoutGoForms } from './go-flags.ts';
 import { renderError } from './report-error.ts';
@@ -9,7 +10,7 @@ import { type Session, UsageShown } from './session.ts';
 
 /** Runs the command line and ends the process with its status. */
 export function main(argv: readonly string[]): void {
-  const session = makeSession(argv);
+  const session = makeSession(withOwnNames(argv));
   let settled = false;
   // A pending promise does not keep Node alive: a stalled stream would otherwise end the process with status 0.
   process.on('beforeExit', () => {

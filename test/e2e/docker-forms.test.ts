@@ -27,6 +27,15 @@ describe("docker's command lines", () => {
     });
   }
 
+  for (const name of ['buildx build', 'image build', 'builder build']) {
+    test(name, async () => {
+      using slipway = program();
+      await slipway.must([...name.split(' '), '--load=false', '-t=app:1', context(slipway)]);
+      assert.match((await slipway.must(['image', 'ls'])).stdout, /^app +1 /m);
+      assert.match((await slipway.must(['builder', 'prune', '-af'])).stdout, /Total/);
+    });
+  }
+
   test('build --pull takes no policy unless it is written with =', async () => {
     using slipway = program();
     await slipway.must(['build', '-t', 'app', '--pull', context(slipway)]);

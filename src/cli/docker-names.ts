@@ -1,0 +1,20 @@
+// Commands that docker has under a further name, so that the word docker can be replaced in a script.
+const names: readonly (readonly [docker: string, ours: string])[] = [
+  ['image build', 'build'],
+  ['builder build', 'build'],
+  ['builder prune', 'prune'],
+  ['buildx build', 'build'],
+  ['buildx b', 'build'],
+  ['buildx du', 'du'],
+  ['buildx prune', 'prune'],
+  ['version', '--version'],
+];
+
+/** @returns the command line with slipway's own name of the command */
+export function withOwnNames(argv: readonly string[]): readonly string[] {
+  for (const [docker, ours] of names) {
+    const words = docker.split(' ');
+    if (words.every((word, i) => argv[i] === word)) return [ours, ...argv.slice(words.length)];
+  }
+  return argv;
+}

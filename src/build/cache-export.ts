@@ -62,6 +62,7 @@ export async function exportCaches(
   finished: FinishedSteps,
   tools: Tools,
   places: PlaceTools,
+  warn: (text: string) => void,
   failed = false,
 ): Promise<void> {
   let failure: unknown;
@@ -73,16 +74,11 @@ export async function exportCaches(
       await exportTo(target, steps, tools, places);
     } catch (error) {
       tools.signal.throwIfAborted();
-      if (failed || target.ignoreError) warn(tools, `the cache was not written: ${messageOf(error)}`);
+      if (failed || target.ignoreError) warn(`the cache was not written: ${messageOf(error)}`);
       else failure ??= error;
     }
   }
   if (failure !== undefined) throw failure;
-}
-
-export function warn(tools: Pick<Tools, 'emit' | 'now'>, message: string): void {
-  const diagnostic = { severity: 'warning' as const, rule: 'remote-cache', message };
-  tools.emit({ kind: 'warning', diagnostic, atMs: tools.now() });
 }
 
 async function exportTo(
@@ -101,7 +97,7 @@ async function exportTo(
       tools.layers.blob(layer, { ...packing, ...(level === undefined ? {} : { level }) }, tools.signal);
     const own = await recordsOfSteps(steps, tools, pack);
     const count = own.records.length;
-    if (layersOf(own).length > 0) await write(place, own, tools);
+    if (count > 0) await write(place, own, tools);
     const text = `${count} results, ${layersOf(own).length} layers`;
     tools.emit({ kind: 'note', id, text, atMs: tools.now() });
     tools.emit({ kind: 'end', id, outcome: 'done', atMs: tools.now() });

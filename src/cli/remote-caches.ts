@@ -13,10 +13,14 @@ export interface Caches {
   kept<T>(work: () => Promise<T>): Promise<T>;
 }
 
-export async function openCaches(request: BuildRequest, wired: Wired): Promise<Caches> {
+export async function openCaches(
+  request: BuildRequest,
+  wired: Wired,
+  warn: (text: string) => void,
+): Promise<Caches> {
   const { cacheFrom = [], cacheTo = [] } = request;
   if (cacheFrom.length === 0 && cacheTo.length === 0) return { tools: wired.tools, kept: work => work() };
-  const [{ exportCaches, placeOf, warn }, { FinishedSteps }, { openRemoteCaches }] = await Promise.all([
+  const [{ exportCaches, placeOf }, { FinishedSteps }, { openRemoteCaches }] = await Promise.all([
     import('../build/cache-export.ts'),
     import('../build/finished-steps.ts'),
     import('../cache/remote.ts'),
@@ -24,13 +28,13 @@ export async function openCaches(request: BuildRequest, wired: Wired): Promise<C
   const { registries, source, cwd, store } = wired.images;
   const placeTools = { registries, source, cwd, store };
   const { emit, now } = wired.tools;
-  const sources = usable(cacheFrom, request, wired, warn);
+  const sources = usable(cacheFrom, request, warn);
   const places = () => Promise.all(sources.map(spec => placeOf(spec, placeTools)));
   const platforms = request.platforms ?? [request.platform ?? hostPlatform()];
   const remote = openRemoteCaches(places, {
     layers: wired.tools.layers,
     platforms,
-    warn: text => warn(wired.tools, text),
+    warn,
     async reading(name, work) {
       const id = `cache-from:${name}`;
       emit({ kind: 'start', id, name: `[internal] reading the cache ${name}`, atMs: now() });
@@ -51,13 +55,13 @@ export async function openCaches(request: BuildRequest, wired: Wired): Promise<C
         done = await work();
       } catch (error) {
         if (!tools.signal.aborted) {
-          await exportCaches(cacheTo, finished, tools, placeTools, true).catch((failure: unknown) =>
-            warn(tools, `the cache was not written: ${messageOf(failure)}`),
+          await exportCaches(cacheTo, finished, tools, placeTools, warn, true).catch((failure: unknown) =>
+            warn(`the cache was not written: ${messageOf(failure)}`),
           );
         }
         throw error;
       }
-      await exportCaches(cacheTo, finished, tools, placeTools);
+      await exportCaches(cacheTo, finished, tools, placeTools, warn);
       return done;
     },
   };
@@ -66,11 +70,10 @@ export async function openCaches(request: BuildRequest, wired: Wired): Promise<C
 function usable(
   sources: readonly CacheSource[],
   { offline }: BuildRequest,
-  { tools }: Wired,
-  warn: (tools: Tools, text: string) => void,
+  warn: (text: string) => void,
 ): readonly CacheSource[] {
   if (!offline) return sources;
   const here = sources.filter(({ kind }) => kind !== 'registry');
-  if (here.length < sources.length) warn(tools, 'the build is offline: caches in registries are not read');
+  if (here.length < sources.length) warn('the build is offline: caches in registries are not read');
   return here;
 }

@@ -48,7 +48,8 @@ export class Claims {
   lost(digest: Digest, error: unknown, signal: AbortSignal): unknown {
     if (signal.aborted || !(error instanceof BuildError) || error.code === 'store') return error;
     const isBroken = error.code === 'integrity' || error.code === 'hostile' || error.code === 'not-found';
-    if (!this.#facts.disclaim(digest)) return error;
+    // Two layers may be claimed to be packed in one blob.
+    if (!this.#facts.disclaim(digest) && !this.#refused.has(digest)) return error;
     this.#refused.add(digest);
     if (!isBroken) {
       this.#refusesAll = true;

@@ -13,7 +13,7 @@ export interface KnownBlob {
   readonly compression: Compression;
   /** Of the codec, when we packed it; absent for a blob that the layer came with. */
   readonly level?: number;
-  /** Only a build cache says that this blob packs the layer, and nobody has read it yet. */
+  /** Only a build cache says that this blob packs the layer, and that it can be had. */
   readonly claimed?: true;
 }
 
@@ -69,14 +69,6 @@ export class FactsBook {
     });
   }
 
-  /** The blob was read, and is what was claimed. */
-  confirm(id: LayerId, digest: Digest): void {
-    this.update(id, facts => {
-      if (!facts.blobs.some(blob => blob.digest === digest && blob.claimed)) return facts;
-      return { ...facts, blobs: facts.blobs.map(blob => (blob.digest === digest ? confirmed(blob) : blob)) };
-    });
-  }
-
   /** Forgets what caches claim: about one blob, or everything. @returns whether there was such a claim */
   disclaim(digest?: Digest): boolean {
     let found = false;
@@ -106,10 +98,6 @@ export class FactsBook {
 function isBetter(blob: KnownBlob, known: KnownBlob): boolean {
   if (blob.level !== undefined) return false;
   return known.level !== undefined || (known.claimed === true && !blob.claimed);
-}
-
-function confirmed({ claimed: _, ...blob }: KnownBlob): KnownBlob {
-  return blob;
 }
 
 /** What was seen in an image first, what is only claimed last. */

@@ -360,7 +360,6 @@ class StoreLayers implements Layers {
       throw blob?.claimed ? this.lost(blob.digest, error, signal) : error;
     });
     signal.throwIfAborted();
-    if (blob?.claimed) this.#facts.confirm(diffId, blob.digest);
     await ingest?.commit(diffId);
     await tree?.commit(hexOf(diffId));
     index.keep(hexOf(diffId));

@@ -106,7 +106,7 @@ async function buildAndDeliver(
     offline,
   });
   const warn = (text: string) => session.err(`warning: ${text}\n`);
-  const caches = await openCaches(request, wired);
+  const caches = await openCaches(request, wired, warn);
   const work = async () => {
     const result = await withMountTravel(request, { ...wired, tools: caches.tools }, warn, tools =>
       build(request, tools),

@@ -146,7 +146,9 @@ async function runStep(
     journal.add({ ...place, name, outcome, durationMs, key, ...(reason ? { reason } : {}) });
     return after(before, step, taken);
   } catch (error) {
-    const stopped = schedule.signal.aborted && (error as BuildError).code === 'interrupted';
+    // What was waiting throws the reason that the signal was given.
+    const stopped =
+      schedule.signal.aborted && (!(error instanceof BuildError) || error.code === 'interrupted');
     const outcome = stopped ? 'cancelled' : 'failed';
     const durationMs = tools.now() - started;
     tools.emit({ kind: 'end', id: step.id, outcome, error: messageOf(error), atMs: tools.now() });

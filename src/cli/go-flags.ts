@@ -72,7 +72,10 @@ function shortForm(word: string, command: Command): Form {
 
 /** A flag without "=". In Go one whose value may be left away never takes the next word: `build --pull .` */
 function plain(option: Option, word: string): Form {
-  return option.optional ? given(option, 'true') : { words: [word], takesNext: option.required };
+  // Commander takes `<name[:tag]>` for both.
+  return option.required || !option.optional
+    ? { words: [word], takesNext: option.required }
+    : given(option, 'true');
 }
 
 function given(option: Option, value: string): Form {

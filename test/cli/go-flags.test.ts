@@ -15,7 +15,8 @@ function program(): Command {
     .option('--rm')
     .option('-p, --pull [policy]')
     .option('-t, --tag <name>')
-    .option('--label <text>');
+    .option('--label <text>')
+    .option('-l, --limit <soft[:hard]>');
   top.command('image').command('ls').option('-a, --all');
   return top;
 }
@@ -34,6 +35,8 @@ describe("flags in Go's form", () => {
     ['build -qt=a=b .', 'build -q -t a=b .'],
     ['build -ta=b .', 'build -ta=b .'],
     ['build -qta .', 'build -q -ta .'],
+    ['build --limit 1 .', 'build --limit 1 .'],
+    ['build -l 1 -l=2 .', 'build -l 1 -l 2 .'],
     ['build --pull .', 'build --pull=true .'],
     ['build -p .', 'build --pull=true .'],
     ['build -pq .', 'build --pull=true -q .'],

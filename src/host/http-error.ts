@@ -52,9 +52,10 @@ export function isNotTls(error: unknown): boolean {
 
 /**
  * @param error as node or undici throws it
+ * @param proxy through which the host was asked for
  * @returns a BuildError `network`; facts: `host`, `errno`, `retryable`, `tls` (`certificate` or `not-tls`)
  */
-export function networkError(error: unknown, url: URL, timeoutMs: number): BuildError {
+export function networkError(error: unknown, url: URL, timeoutMs: number, proxy?: URL): BuildError {
   const host = printable(url.host);
   const cause = rootCause(error);
   const errno = errnoOf(cause) ?? '';
@@ -69,16 +70,18 @@ export function networkError(error: unknown, url: URL, timeoutMs: number): Build
   }
   if (errno === refusedAddress) return refusal(host, messageOf(cause));
   const known = connectionProblems[errno];
-  const seconds = errno.endsWith('_TIMEOUT') ? ` for ${timeoutMs / 1000} s` : '';
+  const seconds = /^UND_ERR_(?:HEADERS|BODY)_TIMEOUT$/.test(errno) ? ` for ${timeoutMs / 1000} s` : '';
   return new BuildError(
     'network',
     `${host} cannot be reached: ${known ? known + seconds : printable(messageOf(cause))}`,
     {
       cause,
       facts: { host, errno, retryable: errno !== 'ENOTFOUND' },
-      ...(errno === 'ENOTFOUND'
-        ? { hint: 'check the spelling of the host, the DNS settings and HTTPS_PROXY' }
-        : {}),
+      ...(proxy
+        ? { hint: `it is asked for through the proxy ${printable(proxy.host)}: see HTTPS_PROXY and NO_PROXY` }
+        : errno === 'ENOTFOUND'
+          ? { hint: 'check the spelling of the host, the DNS settings and HTTPS_PROXY' }
+          : {}),
     },
   );
 }

@@ -10,6 +10,7 @@ import { BuildError } from '../errors.ts';
 import { type AddressKind, addressKind, literalKind } from './address.ts';
 import { networkError, refusal, refusedAddress } from './http-error.ts';
 import { type Environment, proxyFor } from './proxy.ts';
+import { connectThroughSocks } from './socks.ts';
 
 export interface TlsSettings {
   /** Authorities (PEM) trusted beside the system's. */
@@ -30,8 +31,8 @@ export interface HttpRequest {
   readonly tls?: TlsSettings;
   /** Kinds of addresses that must not be contacted, checked for the address that is really connected to. */
   readonly refuse?: readonly AddressKind[];
-  /** Longest wait for the answer's head, in milliseconds; default the idle timeout. */
-  readonly answerTimeoutMs?: number;
+  /** How many idle timeouts the answer's head may take; default 1. */
+  readonly patience?: number;
   readonly signal: AbortSignal;
 }
 
@@ -108,7 +109,7 @@ class UndiciHttp implements Http {
         },
         body: request.body ?? null,
         signal,
-        headersTimeout: request.answerTimeoutMs ?? this.#idleMs,
+        headersTimeout: this.#idleMs * (request.patience ?? 1),
         bodyTimeout: this.#idleMs,
       });
       return {
@@ -122,9 +123,10 @@ class UndiciHttp implements Http {
     }
   }
 
-  #failure(error: unknown, { url, signal }: HttpRequest): unknown {
+  #failure(error: unknown, { url, signal, patience = 1 }: HttpRequest): unknown {
     if (signal.aborted) return signal.reason;
-    return error instanceof BuildError ? error : networkError(error, url, this.#idleMs);
+    if (error instanceof BuildError) return error;
+    return networkError(error, url, this.#idleMs * patience, proxyFor(url, this.#options.env));
   }
 
   async close(): Promise<void> {
@@ -156,7 +158,11 @@ class UndiciHttp implements Http {
     const timeout = this.#options.connectTimeoutMs ?? 30_000;
     const connections = this.#options.connectionsPerHost ?? 8;
     const tls = tlsOptions(request.tls, this.#options.env);
-    if (proxy) return openProxy(undici, proxy, { tls, timeout, connections, env: this.#options.env });
+    const setup = { tls, timeout, connections, env: this.#options.env };
+    if (proxy)
+      return proxy.protocol.startsWith('socks')
+        ? openSocks(undici, proxy, setup)
+        : openProxy(undici, proxy, setup);
     const lookup = guardedLookup(this.#options.lookup ?? (dnsLookup as LookupFunction), request.refuse ?? []);
     const plain = undici.buildConnector({ timeout, lookup });
     let secure: typeof plain | undefined;
@@ -185,18 +191,33 @@ function openProxy(undici: Undici, proxy: URL, setup: ProxySetup): Dispatcher {
   const { username, password } = proxy;
   const login = `${decodeURIComponent(username)}:${decodeURIComponent(password)}`;
   const uri = new URL(proxy);
-  const socks = proxy.protocol.startsWith('socks');
-  if (!socks) {
-    uri.username = '';
-    uri.password = '';
-  }
+  uri.username = '';
+  uri.password = '';
   return new undici.ProxyAgent({
     uri: uri.href,
-    ...(username && !socks ? { token: `Basic ${Buffer.from(login).toString('base64')}` } : {}),
+    ...(username ? { token: `Basic ${Buffer.from(login).toString('base64')}` } : {}),
     proxyTunnel: false,
     connections: setup.connections,
     requestTls: { timeout: setup.timeout, ...setup.tls() },
     proxyTls: { timeout: setup.timeout, ...tlsOptions(undefined, setup.env)() },
+  });
+}
+
+function openSocks(undici: Undici, proxy: URL, { tls, timeout, connections }: ProxySetup): Dispatcher {
+  let secure: ReturnType<Undici['buildConnector']> | undefined;
+  return new undici.Agent({
+    connections,
+    connect: (to, done) => {
+      const port = Number(to.port || (to.protocol === 'https:' ? 443 : 80));
+      connectThroughSocks(proxy, to.hostname, port, timeout).then(
+        socket => {
+          if (to.protocol !== 'https:') return done(null, socket);
+          secure ??= undici.buildConnector({ timeout, ...tls() });
+          secure({ ...to, httpSocket: socket }, done);
+        },
+        error => done(error, null),
+      );
+    },
   });
 }
 

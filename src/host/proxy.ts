@@ -8,13 +8,14 @@ export type Environment = Readonly<Record<string, string | undefined>>;
 
 /**
  * Loopback hosts are always reached directly.
- * @returns the proxy's URL, credentials included; undefined for a direct connection
+ * @returns the proxy's URL (http, https, socks5 or socks5h), credentials included; undefined for a direct connection
  * @throws BuildError `usage` when the variable holds no http, https or socks5 URL
  */
 export function proxyFor(url: URL, env: Environment): URL | undefined {
   const read = (name: string) => env[name.toLowerCase()] || env[name] || undefined;
-  const name = url.protocol === 'https:' ? 'HTTPS_PROXY' : 'HTTP_PROXY';
-  const value = read(name) ?? read('ALL_PROXY');
+  const own = url.protocol === 'https:' ? 'HTTPS_PROXY' : 'HTTP_PROXY';
+  const name = read(own) ? own : 'ALL_PROXY';
+  const value = read(name);
   if (!value || isLoopbackHost(url.host) || isExempt(url, read('NO_PROXY') ?? '')) return undefined;
   return parseProxy(value, name);
 }
@@ -22,9 +23,9 @@ export function proxyFor(url: URL, env: Environment): URL | undefined {
 function parseProxy(value: string, name: string): URL {
   const text = /^[a-z0-9]+:\/\//i.test(value) ? value : `http://${value}`;
   const url = URL.canParse(text) ? new URL(text) : undefined;
-  if (!url || !['http:', 'https:', 'socks5:', 'socks:'].includes(url.protocol)) {
+  if (!url || !['http:', 'https:', 'socks5:', 'socks5h:'].includes(url.protocol)) {
     throw new BuildError('usage', `${name} does not hold the URL of a proxy`, {
-      hint: 'write it as http://host:port',
+      hint: 'write it as http://host:port or socks5://host:port',
     });
   }
   return url;
@@ -54,8 +55,8 @@ function matches(entry: string, host: string, port: string): boolean {
 function inBlock(block: string, host: string): boolean {
   const [net = '', bits = ''] = block.split('/');
   if (isIP(net) === 0 || isIP(net) !== isIP(host)) return false;
-  const want = bytesOf(net);
-  const have = bytesOf(host);
+  const want = addressBytes(net);
+  const have = addressBytes(host);
   const length = Number(bits);
   return want.every((byte, i) => {
     const kept = Math.min(8, Math.max(0, length - 8 * i));
@@ -63,7 +64,8 @@ function inBlock(block: string, host: string): boolean {
   });
 }
 
-function bytesOf(ip: string): readonly number[] {
+/** An IP address in network order. */
+export function addressBytes(ip: string): readonly number[] {
   if (isIP(ip) === 4) return ip.split('.').map(Number);
   const [head = '', tail] = new URL(`http://[${ip}]`).hostname.slice(1, -1).split('::');
   const words = (text: string) => (text ? text.split(':').map(word => Number.parseInt(word, 16)) : []);

@@ -37,7 +37,8 @@ export interface Call {
   readonly expect: readonly number[];
   /** For messages. */
   readonly what: string;
-  readonly answerTimeoutMs?: number;
+  /** How many idle timeouts the answer may take; default 1. */
+  readonly patience?: number;
   readonly signal: AbortSignal;
 }
 
@@ -162,7 +163,7 @@ export class RegistryHost {
       ...(call.body ? { body: call.body() } : {}),
       ...(tls ? { tls } : {}),
       ...(own ? {} : { refuse: refusedKinds(peer) }),
-      ...(call.answerTimeoutMs === undefined ? {} : { answerTimeoutMs: call.answerTimeoutMs }),
+      ...(call.patience === undefined ? {} : { patience: call.patience }),
       signal: call.signal,
     });
   }

@@ -9,6 +9,7 @@ import type { Digest } from '../image/digest.ts';
 import type { Endpoint } from './endpoints.ts';
 import { uploadLocation } from './places.ts';
 import type { Answer, Call } from './registry-host.ts';
+import { finishPatience } from './upload.ts';
 
 /** A blob on its way. Nothing here throws: an attempt that failed takes the rest and does nothing with it. */
 export interface BlobStream {
@@ -23,10 +24,9 @@ export interface BlobStream {
 /** Bytes that wait for the network. */
 const bufferBytes = 4 * 1024 * 1024;
 /** Making the blob may take as long as it takes. */
-const answerTimeoutMs = 24 * 3_600_000;
-/** Longest wait for a registry that takes no bytes, and for its answer at the end. */
+const endlessPatience = 10_000;
+/** Longest wait for a registry that takes no bytes. */
 const stallMs = 60_000;
-const finishTimeoutMs = 300_000;
 
 /** @param signal ends the attempt too */
 export function openBlobStream(place: Endpoint, signal: AbortSignal): BlobStream {
@@ -80,7 +80,7 @@ class Attempt implements BlobStream {
         to: location,
         expect: [201, 204],
         headers: { 'content-type': 'application/octet-stream', 'content-length': '0' },
-        answerTimeoutMs: finishTimeoutMs,
+        patience: finishPatience,
       });
       answer.body.destroy();
       return true;
@@ -116,7 +116,7 @@ class Attempt implements BlobStream {
       expect: [201, 202, 204],
       headers: { 'content-type': 'application/octet-stream' },
       body: this.#onlyOnce(),
-      answerTimeoutMs,
+      patience: endlessPatience,
     });
     answer.body.destroy();
     const location = answer.header('location');

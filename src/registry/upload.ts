@@ -27,7 +27,7 @@ const monolithicBytes = 1024 * 1024;
 /** Pieces for registries that refuse the whole (413). */
 const pieceBytes = 4 * 1024 * 1024;
 /** Registries hash and move a blob before they answer. */
-const finishTimeoutMs = 300_000;
+export const finishPatience = 5;
 const progressBytes = 1024 * 1024;
 
 /** @throws BuildError `auth`, `network`, ... */
@@ -199,7 +199,7 @@ class Upload {
       to,
       expect: [201, 202, 204],
       headers: { 'content-type': 'application/octet-stream', 'content-length': String(body ? size : 0) },
-      answerTimeoutMs: finishTimeoutMs,
+      patience: finishPatience,
       ...(body ? { body } : {}),
     });
     answer.body.destroy();

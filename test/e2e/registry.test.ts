@@ -17,8 +17,10 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, before, describe, it } from 'node:test';
 import { type RunningRegistry, startDockerRegistry } from '../support/docker-registry.ts';
+import { MemoryRegistry } from '../support/memory-registry.ts';
 import { type Program, program } from '../support/program.ts';
 import { repoRoot } from '../support/repo.ts';
+import { startSocksServer } from '../support/socks-server.ts';
 import { type Authority, makeAuthority } from '../support/tls.ts';
 import { startTokenServer } from '../support/token-server.ts';
 
@@ -199,6 +201,22 @@ describe('a registry with a private authority and passwords', () => {
       proxy.closeAllConnections();
       proxy.close();
     }
+  });
+});
+
+describe('a registry behind a SOCKS5 proxy', () => {
+  it('with TLS and a name that only the proxy knows is pushed to and pulled from', async () => {
+    await using registry = await new MemoryRegistry().start(authority.issue('behind', ['DNS:registry.test']));
+    await using proxy = await startSocksServer({ login: { username: 'ada', password } });
+    const host = `registry.test:${registry.host.split(':')[1]}`;
+    const login = `ada:${encodeURIComponent(password)}`;
+    using slipway = fresh({ ALL_PROXY: `socks5h://${login}@${proxy.host}`, NO_PROXY: '', no_proxy: '' });
+    await build(slipway, `${host}/proxied:1`, 'x');
+    await slipway.must(['push', ...certs(), `${host}/proxied:1`]);
+    await slipway.must(['rmi', `${host}/proxied:1`]);
+    const { stderr } = await slipway.must(['pull', ...certs(), `${host}/proxied:1`]);
+    assert.doesNotMatch(stderr, /warning/i);
+    assert.deepEqual([...new Set(proxy.asked)], [host]);
   });
 });
 

@@ -43,6 +43,10 @@ describe('the proxy for a URL', () => {
     });
   }
 
+  it('is named by the variable that holds it when it cannot be used', () => {
+    assert.throws(() => proxied('https://x.test', { ALL_PROXY: 'socks4://p' }), { message: /^ALL_PROXY/ });
+  });
+
   it('must be a URL, and is not quoted when it is not', () => {
     assert.throws(
       () => proxied('http://x.test', { HTTP_PROXY: 'gopher://user:secret@x' }),

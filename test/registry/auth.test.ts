@@ -111,7 +111,7 @@ describe('tokens', () => {
     ['with a line break in the token', (x: Exchange) => x.answer(200, {}, '{"token":"a\\r\\nx: y"}')],
     ['that does not end', (x: Exchange) => endless(x, 200)],
   ] as const) {
-    it(`are refused in an answer ${what}`, async () => {
+    it(`are refused in an answer ${what} (RG-11, RG-12)`, async () => {
       await using t = await tokenRegistry({ answer });
       await using registries = testRegistries();
       await assert.rejects(registries.resolve(t.reference, amd64, never), { code: 'network' });
@@ -148,7 +148,7 @@ describe('credentials given on the command line', () => {
   });
 });
 
-describe('a realm on another host', () => {
+describe('RG-02: a realm on another host', () => {
   it('gets no credentials unless the user says so', async () => {
     await using other = await new MemoryRegistry().start();
     other.script({}, x => x.answer(200, {}, '{"token":"t"}'));
@@ -203,7 +203,7 @@ describe('a realm on another host', () => {
     assert.deepEqual(sink.seen, []);
   });
 
-  it('may not redirect to yet another host', async () => {
+  it('RG-03: may not redirect to yet another host', async () => {
     await using sink = await new MemoryRegistry().start();
     await using t = await tokenRegistry({
       answer: x => x.answer(302, { location: `http://${sink.host}/token` }),
@@ -214,7 +214,7 @@ describe('a realm on another host', () => {
   });
 });
 
-describe('a challenge', () => {
+describe('RG-12: a challenge', () => {
   it('that never ends or has no sense is an error', async () => {
     for (const challenge of ['Bearer realm="http://x', 'Nonsense', 'Bearer service="x"', 'Negotiate']) {
       await using registry = await new MemoryRegistry().start();

@@ -6,7 +6,7 @@ import { parseChallenges } from '../../src/registry/challenge.ts';
 const read = (header: string) =>
   parseChallenges(header).map(({ scheme, params }) => [scheme, Object.fromEntries(params)]);
 
-describe('WWW-Authenticate', () => {
+describe('RG-12: WWW-Authenticate', () => {
   for (const [header, expected] of [
     [
       'Bearer realm="https://a/t",service="reg",scope="repository:x:pull,push"',

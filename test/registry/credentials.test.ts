@@ -78,7 +78,7 @@ describe('credentials in files', () => {
     assert.equal(await find('empty.test'), undefined);
   });
 
-  it('are for exactly their host and port', async () => {
+  it('are for exactly their host and port (RG-10)', async () => {
     put('.docker/config.json', {
       auths: { 'reg.test': auth('a:b'), 'https://index.docker.io/v1/': auth('hub:1') },
     });
@@ -161,7 +161,7 @@ describe('credentials in files', () => {
   });
 });
 
-describe('credential helpers', () => {
+describe('RG-10: credential helpers', () => {
   it('are asked for their host, and Docker Hub under its old name', async () => {
     helper('echo', 'read server; echo "{\\"Username\\":\\"me\\",\\"Secret\\":\\"$server\\"}"');
     put('.docker/config.json', {

@@ -165,7 +165,7 @@ describe('a download that breaks off', () => {
   });
 });
 
-describe('a blob that is not what it should be', () => {
+describe('RG-09: a blob that is not what it should be', () => {
   it('is refused when a byte differs', async () => {
     await using t = await setUp();
     const wrong = Buffer.from(bytes);

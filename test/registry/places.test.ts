@@ -4,7 +4,7 @@ import { decideRealm, nextHop, nextPage, refusedKinds, uploadLocation } from '..
 
 const registry = new URL('https://registry.example.com/v2/');
 
-describe('the realm that a registry names', () => {
+describe('RG-02: the realm that a registry names', () => {
   for (const [from, realm, trusted] of [
     ['https://registry.example.com/', 'https://registry.example.com/token', true],
     ['https://registry.example.com:5050/', 'https://registry.example.com/jwt/auth', true],
@@ -44,7 +44,7 @@ describe('the realm that a registry names', () => {
   });
 });
 
-describe('a redirect', () => {
+describe('RG-03: a redirect', () => {
   it('may lead to another host, which is then remembered as crossed', () => {
     assert.deepEqual(nextHop(registry, '/other'), {
       url: new URL('https://registry.example.com/other'),
@@ -74,7 +74,7 @@ describe('a redirect', () => {
   });
 });
 
-describe('the place where an upload continues', () => {
+describe('RG-03: the place where an upload continues', () => {
   it('is the registry itself, also when its proxy makes it say http', () => {
     assert.equal(uploadLocation(registry, '/v2/u/1?s=2').href, 'https://registry.example.com/v2/u/1?s=2');
     const behind = uploadLocation(registry, 'http://registry.example.com/v2/u/1');
@@ -90,7 +90,7 @@ describe('the place where an upload continues', () => {
   }
 });
 
-describe('the next page of a list', () => {
+describe('RG-04: the next page of a list', () => {
   const page = new URL('https://registry.example.com/v2/x/tags/list');
   it('is read from Link', () => {
     assert.equal(nextPage(page, '</v2/x/tags/list?last=b>; rel="next"')?.search, '?last=b');
@@ -105,7 +105,7 @@ describe('the next page of a list', () => {
   });
 });
 
-describe('addresses that a server may send us to', () => {
+describe('RG-02: addresses that a server may send us to', () => {
   it('follow from where it is itself', () => {
     assert.deepEqual(refusedKinds('93.184.216.34'), ['link-local', 'private', 'loopback']);
     assert.deepEqual(refusedKinds('10.1.2.3'), ['link-local', 'loopback']);

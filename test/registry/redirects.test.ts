@@ -60,7 +60,7 @@ async function pushSomething(registries: TestRegistries, host: string, size = 10
   );
 }
 
-describe('a redirect of a download', () => {
+describe('RG-03: a redirect of a download', () => {
   for (const status of [301, 302, 303, 307, 308]) {
     it(`with ${status} to another host carries nothing but the plain request`, async () => {
       await using t = await pair();
@@ -132,7 +132,7 @@ describe('a redirect of a download', () => {
   });
 });
 
-describe('an upload', () => {
+describe('RG-03: an upload', () => {
   for (const phase of ['POST', 'PATCH', 'PUT'] as const) {
     it(`whose ${phase} is redirected to another host stays at home`, async () => {
       await using t = await pair();
@@ -180,7 +180,7 @@ describe('an upload', () => {
   });
 });
 
-describe('a list', () => {
+describe('RG-04: a list', () => {
   it('that continues elsewhere is refused, and one that never ends is given up', async () => {
     await using t = await pair();
     const next = (url: string) =>

@@ -205,14 +205,14 @@ describe('a manifest', () => {
     ],
     ['a huge config', { ...good, config: { ...blob, size: 2 ** 40 } }, 'integrity'],
   ] as const) {
-    it(`with ${what} is refused with one clear error`, async () => {
+    it(`with ${what} is refused with one clear error (RG-06, RG-07, RG-08)`, async () => {
       await using t = await setUp();
       t.registry.addManifest('app', '1', ociManifest, document);
       await assert.rejects(t.resolve('app:1'), { name: 'BuildError', code });
     });
   }
 
-  it('larger than 4 MiB is refused without reading it all', async () => {
+  it('larger than 4 MiB is refused without reading it all (RG-12)', async () => {
     await using t = await setUp();
     let sent = 0;
     t.registry.script({ path: /manifests/ }, x => {
@@ -230,7 +230,7 @@ describe('a manifest', () => {
     assert.ok(sent < 1e8, `${sent} bytes were sent`);
   });
 
-  it('whose config lists another number of layers is refused', async () => {
+  it('whose config lists another number of layers is refused (RG-08)', async () => {
     await using t = await setUp();
     const config = t.registry.addBlob(
       'app',

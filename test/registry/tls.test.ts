@@ -20,7 +20,7 @@ const toHere: LookupFunction = (_name, options, done) =>
 
 const portOf = (host: string) => host.slice(host.indexOf(':'));
 
-describe('a registry with a certificate', () => {
+describe('RG-05: a registry with a certificate', () => {
   let dir: string;
   let authority: Authority;
   before(() => {
@@ -79,6 +79,34 @@ describe('a registry with a certificate', () => {
       message: /does not speak TLS/,
       hint: /insecure = true/,
     });
+  });
+
+  it('is not done without when its TLS port is closed', async () => {
+    const asked: string[] = [];
+    const real = openHttp({ env: {}, lookup: toHere });
+    const send: typeof real.send = request => {
+      asked.push(request.url.protocol);
+      return real.send(request);
+    };
+    await using registries = testRegistries({ http: { send, close: () => real.close() } });
+    await assert.rejects(registries.resolve(parseReference('registry.test:1/app'), amd64, never), {
+      message: /the connection is refused/,
+    });
+    assert.deepEqual([...new Set(asked)], ['https:']);
+  });
+
+  it('is wanted from its token server as well', async () => {
+    const stranger = makeAuthority(join(dir, 'token-stranger'));
+    await using tokens = await new MemoryRegistry().start(stranger.issue('tokens', ['IP:127.0.0.1']));
+    await using registry = await new MemoryRegistry().start();
+    registry.script({}, x =>
+      x.answer(401, { 'www-authenticate': `Bearer realm="https://${tokens.host}/token"` }),
+    );
+    await using registries = testRegistries({ login: { username: 'ada', password: 'pw' } });
+    await assert.rejects(registries.resolve(parseReference(`${registry.host}/app`), amd64, never), {
+      message: `the connection to ${tokens.host} is not trusted: its certificate comes from an authority that is not trusted here`,
+    });
+    assert.deepEqual(tokens.seen, []);
   });
 
   it('is shown ours when it asks for one', async () => {

@@ -39,6 +39,7 @@ export function chrootSandbox(): Sandbox {
   return {
     name: 'chroot',
     description: 'chroot (no security boundary)',
+    movesSources: true,
     check: settings => checkSettings(settings, rungFor(settings)),
     run: runStep,
   };

@@ -1,6 +1,6 @@
 // Paths inside a root file system that we do not trust: every look goes from the root's descriptor without following a
 // symlink (openat2(2)), symlinks are read and walked here, so nothing outside can be reached or changed.
-import { chmodSync, closeSync, constants, lstatSync, mkdirSync, openSync, readlinkSync } from 'node:fs';
+import { closeSync, constants, fchmodSync, lstatSync, mkdirSync, openSync, readlinkSync } from 'node:fs';
 import { BuildError, errnoOf, printable } from '../errors.ts';
 import { constants as osConstants } from '../host/errno.ts';
 import { openFlags, orThrow, resolveFlags, tryOpenAt2 } from '../host/fs-calls.ts';
@@ -118,8 +118,15 @@ function join(parent: string, name: string): string {
 
 /** Makes every missing component a directory of mode 0755. */
 export const makeDirectory: Missing = (parent, name) => {
-  mkdirSync(inDirectory(parent, name));
-  chmodSync(inDirectory(parent, name), 0o755); // whatever the umask is
+  const path = inDirectory(parent, name);
+  mkdirSync(path);
+  // Whatever the umask is; somebody may have put a link there meanwhile.
+  const fd = openSync(path, constants.O_RDONLY | constants.O_DIRECTORY | constants.O_NOFOLLOW);
+  try {
+    fchmodSync(fd, 0o755);
+  } finally {
+    closeSync(fd);
+  }
   return 'directory';
 };
 

@@ -5,24 +5,24 @@ import {
   closeSync,
   constants,
   copyFileSync,
-  existsSync,
+  fstatSync,
   lchownSync,
   lstatSync,
   mkdirSync,
   mkdtempSync,
+  openSync,
   readdirSync,
-  readlinkSync,
   renameSync,
   rmSync,
   statSync,
   symlinkSync,
 } from 'node:fs';
 import { dirname, join } from 'node:path';
-import { BuildError, errnoOf, printable } from '../errors.ts';
-import { cwdFd, tryMknodAt } from '../host/fs-calls.ts';
+import { BuildError, errnoOf, messageOf, printable } from '../errors.ts';
+import { cwdFd, openFlags, readLinkOf, tryMknodAt } from '../host/fs-calls.ts';
 import { setMtime } from '../host/times.ts';
 import { deviceNumbers } from './devices.ts';
-import { openRoot, withLiteral } from './in-root.ts';
+import { makeDirectory, openRoot, walkInRoot, withLiteral } from './in-root.ts';
 import { openSource } from './prepare.ts';
 import type { SandboxMount } from './sandbox.ts';
 
@@ -67,6 +67,7 @@ export function lend(rootfs: string, loans: readonly Loan[]): Lent {
   };
   try {
     loans.forEach((loan, i) => {
+      ensurePlace(rootfs, loan.target);
       undo.push(lendOne(rootfs, loan, join(aside, String(i))));
     });
     return { giveBack };
@@ -78,11 +79,24 @@ export function lend(rootfs: string, loans: readonly Loan[]): Lent {
 
 function moved(cause: unknown): unknown {
   const swapped = ['ENOENT', 'ENOTDIR', 'ELOOP', 'EXDEV'].includes(errnoOf(cause) ?? '');
-  if (!swapped) return cause;
-  return new BuildError('run', 'the step has moved a directory in which it was lent something', {
+  return swapped ? tookAway(cause) : cause;
+}
+
+function tookAway(cause?: unknown): BuildError {
+  return new BuildError('run', 'the step has moved a directory that it was lent, or one around it', {
     hint: 'nothing is really mounted with --isolation=chroot; run as root with CAP_SYS_ADMIN, or rootless (slipway info)',
     cause,
   });
+}
+
+/** A place within something that was lent before may be missing there; it is made, and stays. */
+function ensurePlace(rootfs: string, target: string): void {
+  const root = openRoot(rootfs);
+  try {
+    walkInRoot(root, Buffer.from(target).toString('latin1'), makeDirectory);
+  } finally {
+    closeSync(root);
+  }
 }
 
 /** Every path goes through the parent's descriptor: a step that swaps a directory for a link leads nowhere. */
@@ -130,20 +144,24 @@ export function fillOf(mount: SandboxMount): Fill {
   closeSync(openSource(source, mount.isFile === true));
   if (mount.isFile) {
     return place => {
-      copy(source, place);
+      copySource(source, true, place);
       return () => {};
     };
   }
   if (mount.readonly) {
     return place => {
-      copy(source, place);
+      copySource(source, false, place);
       return () => {};
     };
   }
   return place => {
     renameSync(source, place);
+    const lent = lstatSync(place, { bigint: true });
     return again => {
-      if (existsSync(again) && !existsSync(source)) renameSync(again, source);
+      // The step may have put something else in its place, a link out of the store for instance.
+      const there = lstatSync(again, { bigint: true, throwIfNoEntry: false });
+      if (there?.dev !== lent.dev || there.ino !== lent.ino) throw tookAway();
+      renameSync(again, source);
     };
   };
 }
@@ -164,20 +182,59 @@ function makeDevice(source: string, place: string): () => void {
   return () => {};
 }
 
-/** Copies a file or tree with owners, modes and times; devices and the like are left out. */
-export function copy(from: string, to: string): void {
-  const stat = lstatSync(from, { bigint: true });
-  if (stat.isSymbolicLink()) symlinkSync(readlinkSync(from, { encoding: 'buffer' }), to);
-  else if (stat.isFile()) copyFileSync(from, to, constants.COPYFILE_EXCL | constants.COPYFILE_FICLONE);
+/**
+ * Copies a file or tree with owners, modes and times; devices and the like are left out. Everything is opened once,
+ * without following a link, and copied from there: whoever else writes to it cannot lead the copy elsewhere.
+ * @throws BuildError `sandbox` for a source that is something else or changes meanwhile
+ */
+export function copySource(source: string, isFile: boolean, to: string): void {
+  const fd = openSource(source, isFile);
+  try {
+    copyOpened(fd, Buffer.from(to));
+  } catch (cause) {
+    if (cause instanceof BuildError) throw cause;
+    throw new BuildError('sandbox', `${printable(source)} cannot be copied: ${messageOf(cause)}`, { cause });
+  } finally {
+    closeSync(fd);
+  }
+}
+
+/** @param fd of a file, directory or socket, opened without following a link */
+function copyOpened(fd: number, to: Buffer): void {
+  const stat = fstatSync(fd, { bigint: true });
+  const from = `/proc/self/fd/${fd}`;
+  if (stat.isFile()) copyFileSync(from, to, constants.COPYFILE_EXCL | constants.COPYFILE_FICLONE);
   else if (stat.isDirectory()) {
     mkdirSync(to);
-    for (const name of readdirSync(from)) copy(join(from, name), join(to, name));
+    for (const name of readdirSync(from, { encoding: 'buffer' })) {
+      copyEntry(within(Buffer.from(from), name), within(to, name));
+    }
   } else if (stat.isSocket()) {
     throw new BuildError('sandbox', 'an SSH agent cannot be lent to a step where nothing can be mounted', {
       hint: 'run as root with CAP_SYS_ADMIN, or rootless (slipway info)',
     });
   } else return;
   if (process.geteuid?.() === 0) lchownSync(to, Number(stat.uid), Number(stat.gid));
-  if (!stat.isSymbolicLink()) chmodSync(to, Number(stat.mode & 0o7777n));
+  chmodSync(to, Number(stat.mode & 0o7777n));
   setMtime(to, stat.mtimeNs, { nofollow: true });
+}
+
+function within(dir: Buffer, name: Buffer): Buffer {
+  return Buffer.concat([dir, Buffer.from('/'), name]);
+}
+
+function copyEntry(from: Buffer, to: Buffer): void {
+  const fd = openSync(from, openFlags.path | constants.O_NOFOLLOW);
+  try {
+    const stat = fstatSync(fd, { bigint: true });
+    if (!stat.isSymbolicLink()) {
+      copyOpened(fd, to);
+      return;
+    }
+    symlinkSync(Buffer.from(readLinkOf(fd), 'latin1'), to);
+    if (process.geteuid?.() === 0) lchownSync(to, Number(stat.uid), Number(stat.gid));
+    setMtime(to, stat.mtimeNs, { nofollow: true });
+  } finally {
+    closeSync(fd);
+  }
 }

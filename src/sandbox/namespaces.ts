@@ -15,7 +15,7 @@ import { inDirectory, makeDirectory, openLiteral, openRoot, walkInRoot } from '.
 import { guardedPaths, type Isolation, isolationSteps } from './launcher/isolate.ts';
 import { cloneFlags, launch, supervised } from './launcher/supervise.ts';
 import { mostOpenFiles } from './machine.ts';
-import { explainStart, resultOf } from './outcome.ts';
+import { explainPlace, explainStart, resultOf } from './outcome.ts';
 import { type Prepared, type PreparedMount, prepareRun } from './prepare.ts';
 import { openPrivateNetwork } from './private-network.ts';
 import type { Sandbox, SandboxRequest, SandboxResult } from './sandbox.ts';
@@ -119,6 +119,8 @@ function mountInside(request: SandboxRequest, prepared: Prepared, place: string)
     at(root, 'dev', dev => mountTmpfs(dev, { nosuid: true, nodev: true, mode: 0o755, size: 64 << 20 }));
     at(root, 'dev', dev => fillDev(dev, request.shmSize ?? shmSize));
     for (const mount of prepared.mounts) mountOne(root, mount);
+  } catch (error) {
+    throw explainPlace(error);
   } finally {
     closeSync(root);
   }
@@ -167,7 +169,8 @@ function mountOne(root: number, mount: PreparedMount): void {
       mountTmpfs(target, { nosuid: true, nodev: true, readonly: mount.readonly, ...size, ...mode });
       return;
     }
-    bindMount(mount.source, target, { readonly: mount.readonly, nosuid: true, nodev: !mount.isDevice });
+    // It has its flags, and so has everything within it.
+    bindMount(mount.source, target);
   });
 }
 

@@ -1,6 +1,6 @@
 // How a step that a launcher ran has ended, for all rungs that use one.
 import { constants } from 'node:os';
-import { BuildError } from '../errors.ts';
+import { BuildError, errnoOf } from '../errors.ts';
 import { commandError } from './commands.ts';
 import type { Supervision } from './launcher/supervise.ts';
 import type { SandboxRequest, SandboxResult } from './sandbox.ts';
@@ -26,6 +26,21 @@ function endOf({ end, waitStatus }: Supervision): SandboxResult {
   if (signal === 0) return { kind: 'exited', status: (waitStatus >> 8) & 0xff };
   const name = Object.entries(constants.signals).find(([, number]) => number === signal)?.[0];
   return { kind: 'signalled', signal: name ?? `signal ${signal}` };
+}
+
+/** A place in the root is looked for literally after it was resolved, so it is not there only if somebody moved it. */
+export function explainPlace(error: unknown): unknown {
+  const gone = ['ENOENT', 'ENOTDIR', 'ELOOP', 'EEXIST'].includes(errnoOf(error) ?? '');
+  const wasLink = (error as NodeJS.ErrnoException).syscall === 'readlink';
+  if (!gone && !wasLink) return error;
+  return new BuildError(
+    'run',
+    'a directory that something is mounted in was changed by another step meanwhile',
+    {
+      hint: 'steps that share a cache mount must not move directories that others mount something in',
+      cause: error,
+    },
+  );
 }
 
 /** A failed execve is about the command, anything else about the machine. */

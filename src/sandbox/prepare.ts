@@ -1,12 +1,22 @@
 // What every rung does around a step: checks the request, generates files, makes mount points, opens what is to be
 // mounted, and takes it all away afterwards.
-import { closeSync, constants, mkdirSync, openSync, rmSync, statSync, writeFileSync } from 'node:fs';
+import {
+  closeSync,
+  constants,
+  fstatSync,
+  mkdirSync,
+  openSync,
+  rmSync,
+  statSync,
+  writeFileSync,
+} from 'node:fs';
 import { join } from 'node:path';
 import { BuildError, errnoOf, messageOf, printable } from '../errors.ts';
-import { bindMount, mountsBelow, unmount } from '../host/mount.ts';
+import { bindMount, type MountTarget, mountsBelow, mountTmpfs, unmount } from '../host/mount.ts';
 import { findDevices } from './devices.ts';
 import { hostResolvConf, hostsFile, resolvConf } from './files.ts';
-import { makeDirectory, openRoot, walkInRoot, withLiteral } from './in-root.ts';
+import { inDirectory, makeDirectory, openRoot, walkInRoot, withLiteral } from './in-root.ts';
+import { explainPlace } from './outcome.ts';
 import { makeRunDirectory } from './runtime-directory.ts';
 import type { SandboxMount, SandboxRequest } from './sandbox.ts';
 import { makeStubs } from './stubs.ts';
@@ -61,19 +71,23 @@ export function prepareRun(request: SandboxRequest): Prepared {
   };
   try {
     const wanted = [...generatedMounts(request, dir), ...mountsOf(request)];
-    const points = [
+    const outer = wanted.filter(mount => outermost(mount, wanted) === mount);
+    stubs = makeStubs(request.rootfs, [
       ...kernelPoints.map(path => ({ path, isFile: false })),
-      ...wanted.map(mount => ({
+      ...outer.map(mount => ({
         path: mount.target,
         isFile: mount.isFile === true,
         ...(mount.kind === 'tmpfs' ? { mode: newTmpfs } : {}),
       })),
-    ];
-    stubs = makeStubs(request.rootfs, points);
+    ]);
     const targets = stubs.resolved.slice(kernelPoints.length);
-    const mounts = wanted.map((mount, i) => {
+    const mounts = outer.map((mount, i) => {
       const target = checkTarget(targets[i] ?? '/', mount);
-      return mount.kind === 'tmpfs' ? tmpfsOn(request.rootfs, mount, target) : hold(mount, target, dir, held);
+      const inner = wanted.filter(each => each !== mount && outermost(each, wanted) === mount);
+      if (mount.kind === 'tmpfs' && inner.length === 0) return tmpfsOn(request.rootfs, mount, target);
+      const prepared = hold(mount, target, dir, held, request.rootfs);
+      for (const each of inner) mountWithin(prepared, mount, each);
+      return prepared;
     });
     ensureCwd(request, targets);
     return { dir, mounts, remove };
@@ -143,39 +157,101 @@ function tmpfsOn(rootfs: string, mount: SandboxMount, target: string): PreparedM
  * Opens the source once, without following a symlink at its end, and shows it in the private directory. Whatever is
  * swapped behind its name afterwards, the runtime mounts what was checked.
  */
-function hold(mount: SandboxMount, target: string, dir: string, held: string[]): PreparedMount {
-  const { kind, readonly, isDevice = false } = mount;
-  if (mount.source === undefined) throw new BuildError('internal', 'a bind mount needs a source');
+function hold(
+  mount: SandboxMount,
+  target: string,
+  dir: string,
+  held: string[],
+  rootfs: string,
+): PreparedMount {
+  const { readonly, isDevice = false } = mount;
   const place = join(dir, `m${held.length}`);
   if (mount.isFile) writeFileSync(place, '');
   else mkdirSync(place);
-  const fd = openSource(mount.source, mount.isFile === true);
+  putOn(place, mount, mount.kind === 'tmpfs' ? tmpfsOn(rootfs, mount, target).mode : undefined);
+  held.push(place);
+  return { kind: 'bind', target, readonly, size: undefined, mode: undefined, source: place, isDevice };
+}
+
+/** @param mode of a tmpfs @throws BuildError `sandbox` */
+function putOn(place: MountTarget, mount: SandboxMount, mode = newTmpfs): void {
+  const { readonly, source } = mount;
+  if (mount.kind === 'tmpfs') {
+    const size = mount.size === undefined ? {} : { size: mount.size };
+    mountTmpfs(place, { nosuid: true, nodev: true, mode, readonly, ...size });
+    return;
+  }
+  if (source === undefined) throw new BuildError('internal', 'a bind mount needs a source');
+  const fd = openSource(source, mount.isFile === true);
   try {
-    bindMount(fd, place, { readonly, nosuid: true, nodev: !isDevice });
-    held.push(place);
+    bindMount(fd, place, { readonly, nosuid: true, nodev: !mount.isDevice });
   } catch (error) {
-    const name = printable(mount.source);
+    const name = printable(source);
     throw new BuildError('sandbox', `${name} cannot be mounted: ${messageOf(error)}`, { cause: error });
   } finally {
     closeSync(fd);
   }
-  return { kind, target, readonly, size: undefined, mode: undefined, source: place, isDevice };
+}
+
+/** The mount that a mount lies in, itself when it lies in none. Parents come before what is below them. */
+function outermost(mount: SandboxMount, all: readonly SandboxMount[]): SandboxMount {
+  return all.find(each => each === mount || mount.target.startsWith(`${each.target}/`)) ?? mount;
+}
+
+/**
+ * Mounts within what is mounted, before anybody else can look: what lies there may belong to other steps too, which could
+ * lead a runtime astray that goes by paths. A mount point that is missing is made, and stays.
+ */
+function mountWithin(outer: PreparedMount, parent: SandboxMount, mount: SandboxMount): void {
+  const root = openRoot(outer.source ?? '');
+  const path = Buffer.from(mount.target.slice(parent.target.length)).toString('latin1');
+  try {
+    let isNew = false;
+    const end = walkInRoot(root, path, (fd, name, below, last) => {
+      isNew = true;
+      if (!last || mount.isFile !== true) return makeDirectory(fd, name, below, last);
+      writeFileSync(inDirectory(fd, name), '', { flag: 'wx' });
+      return 'other';
+    });
+    withLiteral(root, end.path, fd => {
+      putOn(fd, mount, isNew ? newTmpfs : statSync(`/proc/self/fd/${fd}`).mode & 0o7777);
+    });
+  } catch (error) {
+    throw errnoOf(error) === 'EROFS' ? noPlace(mount, parent) : explainPlace(error);
+  } finally {
+    closeSync(root);
+  }
+}
+
+function noPlace(mount: SandboxMount, parent: SandboxMount): BuildError {
+  const [name, where] = [printable(mount.target), printable(parent.target)];
+  return new BuildError(
+    'run',
+    `nothing can be mounted on ${name}: it is not there in the mount on ${where}`,
+    {
+      hint: `that mount is read-only: add rw to it, or make the place in its source`,
+    },
+  );
 }
 
 /** Opens (O_PATH) without following a symlink at the end. @throws BuildError `sandbox` */
 export function openSource(source: string, isFile: boolean): number {
+  const refuse = (why: string, cause?: unknown) =>
+    new BuildError('sandbox', `${printable(source)} cannot be mounted: ${why}`, { cause });
+  let fd: number;
   try {
-    return openSync(source, O_PATH | constants.O_NOFOLLOW | (isFile ? 0 : constants.O_DIRECTORY));
+    fd = openSync(source, O_PATH | constants.O_NOFOLLOW | (isFile ? 0 : constants.O_DIRECTORY));
   } catch (error) {
-    const known = {
-      ENOENT: 'it does not exist',
-      ENOTDIR: 'it is no directory',
-      ELOOP: 'it is a symbolic link',
-    };
-    const why = known[errnoOf(error) as keyof typeof known] ?? messageOf(error);
-    throw new BuildError('sandbox', `${printable(source)} cannot be mounted: ${why}`, { cause: error });
+    const known = { ENOENT: 'it does not exist', ENOTDIR: 'it is no directory', ELOOP: isLink };
+    throw refuse(known[errnoOf(error) as keyof typeof known] ?? messageOf(error), error);
   }
+  // With O_PATH a link is opened itself.
+  if (!fstatSync(fd).isSymbolicLink()) return fd;
+  closeSync(fd);
+  throw refuse(isLink);
 }
+
+const isLink = 'it is a symbolic link';
 
 /**
  * The working directory is made when it is missing, and must not lead into /proc, whose links lead out of the root.

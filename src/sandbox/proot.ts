@@ -11,7 +11,7 @@ import { checkSettings, openStepCgroup, type Rung, refuseSettings } from './dema
 import { limitSteps, noNewPrivilegesSteps } from './launcher/isolate.ts';
 import { call, type LauncherStep, named } from './launcher/launcher.ts';
 import { launch, reportFd, tied } from './launcher/supervise.ts';
-import { copy } from './lend.ts';
+import { copySource } from './lend.ts';
 import { mostOpenFiles } from './machine.ts';
 import { resultOf } from './outcome.ts';
 import {
@@ -112,7 +112,7 @@ function bindOf(mount: SandboxMount, target: string, place: string): string {
   }
   closeSync(openSource(mount.source, mount.isFile === true));
   if (!mount.readonly) return `${mount.source}:${target}`;
-  copy(mount.source, place);
+  copySource(mount.source, mount.isFile === true, place);
   return `${place}:${target}`;
 }
 

@@ -94,6 +94,8 @@ export interface Sandbox {
   readonly name: string;
   /** For `slipway info`: `runc 1.1.5`. */
   readonly description: string;
+  /** Directories that may be written are moved into their place: nobody else can have one meanwhile. Default false. */
+  readonly movesSources?: boolean;
   /**
    * Finds out whether steps can be given what is asked for, by trying where that is the only way to know.
    * @throws BuildError `sandbox` naming the flag, the rung and the reason; `usage` for a device that is not there

@@ -1,6 +1,17 @@
 // What changed in a directory between two moments, found by metadata: every change of a file's content, attributes or
 // name count moves its change time (ctime), which no program can set. The result is written in overlay format.
-import { type BigIntStats, lstatSync, mkdirSync, readdirSync, renameSync } from 'node:fs';
+import {
+  type BigIntStats,
+  constants,
+  copyFileSync,
+  linkSync,
+  lstatSync,
+  mkdirSync,
+  readdirSync,
+  renameSync,
+  unlinkSync,
+} from 'node:fs';
+import { temporaryName } from '../host/temp.ts';
 import { copyMetadata, type Turns } from './copy-tree.ts';
 import { child, makeWhiteout, ownXattrs } from './overlay-format.ts';
 
@@ -72,6 +83,10 @@ export async function moveChanges(
   const changed: string[] = [];
   const seen = new Set<string>();
   await findChanges(root, '', before, { directories, changed, seen, moved }, turns);
+  cutForeignLinks(
+    root,
+    changed.filter(path => !directories.has(path)),
+  );
   const made = new Set<string>(['']);
   const ensure = (path: string) => {
     if (made.has(path)) return;
@@ -93,6 +108,34 @@ export async function moveChanges(
   for (const path of [...made].sort().reverse()) {
     const stat = directories.get(path);
     if (stat !== undefined) copyMetadata(at(root, path), at(upper, path), stat);
+  }
+}
+
+/**
+ * A file with a name outside of the tree becomes one of its own: where nothing is mounted, a step can link what is in a
+ * cache mount, and whoever writes to that later would write to the layer.
+ */
+function cutForeignLinks(root: Buffer, changed: readonly string[]): void {
+  const files = new Map<string, { readonly stat: BigIntStats; readonly paths: string[] }>();
+  for (const path of changed) {
+    const stat = lstatSync(at(root, path), { bigint: true });
+    if (!stat.isFile() || stat.nlink === 1n) continue;
+    const known = files.get(`${stat.dev}:${stat.ino}`);
+    if (known === undefined) files.set(`${stat.dev}:${stat.ino}`, { stat, paths: [path] });
+    else known.paths.push(path);
+  }
+  for (const { stat, paths } of files.values()) {
+    if (stat.nlink === BigInt(paths.length)) continue;
+    const [first, ...others] = paths.map(path => at(root, path));
+    if (first === undefined) continue;
+    const own = at(root, `/${temporaryName('own-')}`);
+    copyFileSync(first, own, constants.COPYFILE_FICLONE);
+    copyMetadata(first, own, stat);
+    renameSync(own, first);
+    for (const other of others) {
+      unlinkSync(other);
+      linkSync(first, other);
+    }
   }
 }
 

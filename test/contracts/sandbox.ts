@@ -20,7 +20,7 @@ import { effectiveCapabilities } from '../../src/host/probe.ts';
 import { cgroupName, hierarchies } from '../../src/sandbox/cgroups.ts';
 import { capabilityNames } from '../../src/sandbox/defaults.ts';
 import { call, type LauncherStep, makeLauncher } from '../../src/sandbox/launcher/launcher.ts';
-import type { Sandbox, SandboxRequest, SandboxResult } from '../../src/sandbox/sandbox.ts';
+import type { Sandbox, SandboxMount, SandboxRequest, SandboxResult } from '../../src/sandbox/sandbox.ts';
 import { readDockerProfile } from '../../src/sandbox/seccomp/docker-profile.ts';
 import { makeRootfs, tempDir } from '../support/rootfs.ts';
 import { showTree } from '../support/show-tree.ts';
@@ -168,7 +168,7 @@ function running(within: Within): void {
     await b.refused('run', /the command \/bin\/data is not executable/, '', { argv: ['/bin/data'] });
   });
 
-  within('refuses an environment larger than the kernel takes before starting anything', async b => {
+  within('RT-23: refuses an environment larger than the kernel takes before starting anything', async b => {
     await b.refused('run', /too large for the kernel/, 'true', { env: [`BIG=${'x'.repeat(1 << 20)}`] });
     const many = Array.from({ length: 100_000 }, (_, i) => `NAME_OF_VARIABLE_${i}=value`);
     await b.refused('run', /too large for the kernel/, 'true', { env: many });
@@ -185,7 +185,7 @@ function running(within: Within): void {
 }
 
 function identity(within: Within): void {
-  within('runs as the user, group and supplementary groups asked for', async b => {
+  within('RT-17: runs as the user, group and supplementary groups asked for', async b => {
     const words = await b.words('id -u; id -g; grep Groups /proc/self/status', {
       uid: 1000,
       gid: 1001,
@@ -195,7 +195,7 @@ function identity(within: Within): void {
     assert.deepEqual(words.slice(3).sort(), ['1001', '20', '30']);
   });
 
-  within('gives root the capabilities that Docker gives, none of them inheritable', async b => {
+  within('RT-16: gives root the capabilities that Docker gives, none of them inheritable', async b => {
     assert.deepEqual(await b.words('grep Cap /proc/self/status | cut -f 2'), [
       '0000000000000000',
       '00000000a80425fb',
@@ -222,7 +222,7 @@ function identity(within: Within): void {
     }
   });
 
-  within('hands no open file on but 0, 1 and 2', async b => {
+  within('RT-01: hands no open file on but 0, 1 and 2', async b => {
     // The fourth is the one that ls itself reads the directory with.
     assert.deepEqual(await b.words('ls /proc/self/fd'), ['0', '1', '2', '3']);
   });
@@ -275,7 +275,7 @@ function surroundings(within: Within): void {
     assert.deepEqual(words, ['0', 'end']);
   });
 
-  within('lets nothing under /sys be written', async b => {
+  within('RT-15: lets nothing under /sys be written', async b => {
     assert.deepEqual(
       await b.words(
         'find /sys -type f -perm -200 2>/dev/null | head -200 | while read f; do (: >> $f) 2>/dev/null && echo $f; done; echo end',
@@ -611,6 +611,33 @@ function mounting(within: Within): void {
     assert.deepEqual(readdirSync(join(b.outside, 'sub')), []);
   });
 
+  within('makes places for mounts within mounts, which stay where they were made', async b => {
+    const [outer, inner, other] = ['outer', 'inner', 'other'].map(name => join(b.outside, name));
+    for (const dir of [outer, inner, other]) mkdirSync(dir ?? '');
+    writeFileSync(join(b.outside, 'lent'), 'lent\n');
+    const mounts = [
+      { kind: 'bind', source: outer, target: '/c', readonly: false },
+      { kind: 'bind', source: inner, target: '/c/a/b', readonly: false },
+      { kind: 'bind', source: join(b.outside, 'lent'), target: '/c/f', readonly: true, isFile: true },
+      { kind: 'tmpfs', target: '/t', readonly: false },
+      { kind: 'bind', source: other, target: '/t/x/y', readonly: true },
+    ] as const satisfies readonly SandboxMount[];
+    const script = 'cat /c/f; touch /c/a/b/made /c/a/beside /t/x/memory 2>/dev/null; ls /c /c/a /t';
+    const words = await b.words(script, { mounts });
+    assert.deepEqual(words.slice(0, 8), ['lent', '/c:', 'a', 'f', '/c/a:', 'b', 'beside', '/t:']);
+    assert.deepEqual(readdirSync(inner ?? ''), ['made']);
+    assert.ok(existsSync(join(outer ?? '', 'a/beside')));
+    assert.ok(!existsSync(join(outer ?? '', 'a/b/made')));
+  });
+
+  within('says that there is no place for a mount within one that is read-only', async b => {
+    const mounts = [
+      { kind: 'bind', source: b.outside, target: '/c', readonly: true },
+      { kind: 'tmpfs', target: '/c/new', readonly: false },
+    ] as const;
+    await b.refused('run', /\/c\/new: it is not there in the mount on \/c/, 'true', { mounts });
+  });
+
   within('finds a target behind a symlink within the root', async b => {
     symlinkSync('/target', join(b.rootfs, 'link'));
     const mounts = [{ kind: 'tmpfs', target: '/link/here', readonly: false }] as const;
@@ -627,7 +654,7 @@ function mounting(within: Within): void {
     }
   });
 
-  within('refuses a source that is a symlink or does not exist', async b => {
+  within('RT-07: refuses a source that is a symlink or does not exist', async b => {
     symlinkSync('/etc', join(b.outside, 'link'));
     const mount = { kind: 'bind', target: '/m', readonly: true } as const;
     for (const name of ['link', 'missing']) {
@@ -672,7 +699,7 @@ function leavingNothing(within: Within): void {
     assert.deepEqual(own(), []);
   });
 
-  within('does not delete through a link that the step put in place of a mount point', async b => {
+  within('RT-08: does not delete through a link that the step put in place of a mount point', async b => {
     mkdirSync(join(b.outside, 'b'));
     writeFileSync(join(b.outside, 'hosts'), '');
     const mounts = [{ kind: 'tmpfs', target: '/a/b', readonly: false }] as const;
@@ -684,7 +711,7 @@ function leavingNothing(within: Within): void {
 
 function hostileImages(within: Within): void {
   for (const name of ['proc', 'sys', 'dev']) {
-    within(`refuses an image whose /${name} is a symlink or a file`, async b => {
+    within(`RT-03, RT-05: refuses an image whose /${name} is a symlink or a file`, async b => {
       writeFileSync(join(b.outside, 'ptmx'), 'canary');
       symlinkSync(b.outside, join(b.rootfs, name));
       await b.refused('hostile', new RegExp(`/${name} is a symbolic link`), 'true');
@@ -712,21 +739,21 @@ function hostileImages(within: Within): void {
     assert.deepEqual(showTree(b.rootfs), before);
   });
 
-  within('keeps /dev/null, /dev/pts and /dev/console of the image from leading anywhere', async b => {
+  within('RT-04: keeps /dev/null, /dev/pts and /dev/console of the image from leading anywhere', async b => {
     mkdirSync(join(b.rootfs, 'dev'));
     for (const name of ['null', 'pts', 'console', 'shm']) symlinkSync(b.outside, join(b.rootfs, 'dev', name));
     await b.words('echo x > /dev/null; touch /dev/shm/x');
     assert.deepEqual(readdirSync(b.outside), []);
   });
 
-  within('refuses a working directory in /proc, by whatever name', async b => {
+  within('RT-01: refuses a working directory in /proc, by whatever name', async b => {
     symlinkSync('/proc/self/fd/7', join(b.rootfs, 'wd'));
     for (const cwd of ['/proc/self/fd/3', '/wd', '/tmp/../proc', '/sys']) {
       await b.refused('hostile', /working directory .* is in \/proc or \/sys/, 'true', { cwd });
     }
   });
 
-  within('makes a missing working directory behind a link within the root', async b => {
+  within('RT-01: makes a missing working directory behind a link within the root', async b => {
     symlinkSync(b.outside, join(b.rootfs, 'w'));
     await b.words('true', { cwd: '/w/x' });
     assert.deepEqual(readdirSync(b.outside), []);
@@ -740,7 +767,7 @@ function hostileImages(within: Within): void {
 }
 
 function hostileSteps(within: Within): void {
-  within('does not show the environment of the builder', async b => {
+  within('RT-14: does not show the environment of the builder', async b => {
     process.env.SLIPWAY_CANARY = 'canary-5417';
     try {
       const { stdout } = await b.run(

@@ -16,6 +16,7 @@ import {
 } from 'node:fs';
 import { join } from 'node:path';
 import { describe, test } from 'node:test';
+import { errnoOf } from '../../src/errors.ts';
 import { setMtime } from '../../src/host/times.ts';
 import { readXattr, writeXattr } from '../../src/host/xattr.ts';
 import type { SnapshotDriver } from '../../src/snapshot/driver.ts';
@@ -232,6 +233,26 @@ function changing(within: Within): void {
       writeFileSync(join(root, 'new1'), 'new');
       linkSync(join(root, 'new1'), join(root, 'new2'));
     });
+  });
+
+  within('keep nothing linked to what is outside, where that can be linked at all', async b => {
+    const outside = join(b.dir('outside'), 'cached');
+    writeFileSync(outside, 'cached');
+    const change = (root: string) => {
+      try {
+        linkSync(outside, join(root, 'one'));
+        linkSync(join(root, 'one'), join(root, 'two'));
+      } catch (error) {
+        assert.equal(errnoOf(error), 'EXDEV');
+        for (const name of ['one', 'two']) writeFileSync(join(root, name), 'cached');
+      }
+    };
+    const upper = b.dir('upper');
+    const snapshot = await b.mount([b.layer('1', base)], upper);
+    change(snapshot.root);
+    await snapshot.close();
+    writeFileSync(outside, 'poison');
+    for (const name of ['one', 'two']) assert.equal(readFileSync(join(upper, name), 'utf8'), 'cached');
   });
 
   within('keep names that are not UTF-8', async b => {

@@ -12,8 +12,8 @@ const program = findProgram('proot', process.env.PATH);
 if (program === undefined) throw new Error('proot is not installed');
 const sandbox = prootSandbox({ program, version: '' });
 sandboxContract(sandbox, [
-  'runs as the user, group and supplementary groups asked for',
-  'gives root the capabilities that Docker gives, none of them inheritable',
+  'RT-17: runs as the user, group and supplementary groups asked for',
+  'RT-16: gives root the capabilities that Docker gives, none of them inheritable',
   'gives another user no capabilities',
   'has its own host name, hosts file and resolver',
   'has no network but a working loopback interface',
@@ -25,6 +25,7 @@ sandboxContract(sandbox, [
   'does not let anything be mounted',
   'shows a directory read-only, and one that can be written',
   'gives memory with a limit',
+  'says that there is no place for a mount within one that is read-only',
   'makes shared memory as large as asked',
   'adds and drops capabilities',
   'drops all capabilities but those that are added, and adds all that it has itself',

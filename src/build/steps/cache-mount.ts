@@ -12,7 +12,7 @@ import type { MountSpec } from '../../plan/steps.ts';
 import { emptySlot } from '../../store/mounts.ts';
 import type { Store } from '../../store/store.ts';
 
-type CacheSpec = Extract<MountSpec, { type: 'cache' }>;
+export type CacheSpec = Extract<MountSpec, { type: 'cache' }>;
 
 export interface CacheMount {
   readonly path: string;
@@ -27,8 +27,22 @@ export interface CacheMountOptions {
   readonly seed?: () => Promise<{ source: string }>;
   /** What earlier builds left is thrown away; the build's own memory of having done so. */
   readonly emptied?: EmptiedSlots;
+  /** Nobody else may have it meanwhile, whatever its sharing says. Default false. */
+  readonly alone?: boolean;
   /** Fills the cache from elsewhere if it is to be, unless it begins empty. */
   readonly arrive?: (id: string, signal: AbortSignal) => Promise<void>;
+}
+
+const strength = { locked: 0, shared: 1, private: 2 } as const;
+
+/**
+ * The cache mounts of a step in the order in which their locks are to be taken: the same for all steps, so that no two
+ * wait for each other; of one id the strictest first, so that a step does not wait for itself.
+ */
+export function inOneOrder(mounts: readonly MountSpec[]): readonly CacheSpec[] {
+  return mounts
+    .filter(mount => mount.type === 'cache')
+    .sort((a, b) => (a.id < b.id ? -1 : a.id > b.id ? 1 : strength[a.sharing] - strength[b.sharing]));
 }
 
 /** @throws BuildError `interrupted` while waiting for a locked one */
@@ -36,13 +50,14 @@ export async function openCacheMount(
   store: Store,
   mount: CacheSpec,
   signal: AbortSignal,
-  { seed, emptied, arrive }: CacheMountOptions = {},
+  { seed, emptied, arrive, alone }: CacheMountOptions = {},
 ): Promise<CacheMount> {
   const home = join(store.root, 'mounts', hexOf(digestOf(mount.id)));
   mkdirSync(home, { recursive: true, mode: 0o700 });
   if (!existsSync(join(home, 'id'))) writeFileSync(join(home, 'id'), mount.id, { mode: 0o600 });
   if (emptied === undefined) await arrive?.(mount.id, signal);
-  const { dir, lock } = await takeSlot(home, mount.sharing, signal, emptied);
+  const sharing = mount.sharing === 'shared' && alone ? 'locked' : mount.sharing;
+  const { dir, lock } = await takeSlot(home, sharing, signal, emptied);
   try {
     await prepare(home, dir, mount, signal, seed);
     writeFileSync(join(dir, 'sharing'), mount.sharing, { mode: 0o600 });

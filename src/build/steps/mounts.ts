@@ -3,16 +3,16 @@
 import { chmodSync, chownSync, existsSync, statSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { cacheKey, type MountInputs } from '../../cache/key.ts';
-import { BuildError } from '../../errors.ts';
+import { BuildError, printable } from '../../errors.ts';
 import { canGiveOwners } from '../../host/ids.ts';
 import { openAgentProxy } from '../../host/ssh-agent.ts';
 import { type Digest, digestOf } from '../../image/digest.ts';
 import type { LayerId } from '../../layer/layers.ts';
 import type { CopyStep, MountSpec, Origin, RunStep } from '../../plan/steps.ts';
-import type { SandboxMount, StepVolume } from '../../sandbox/sandbox.ts';
+import type { Sandbox, SandboxMount, StepVolume } from '../../sandbox/sandbox.ts';
 import type { SnapshotDriver } from '../../snapshot/driver.ts';
 import { bytePath, type Entry } from '../../tree/entry.ts';
-import { openCacheMount } from './cache-mount.ts';
+import { type CacheMount, type CacheSpec, inOneOrder, openCacheMount } from './cache-mount.ts';
 import { planCopy, type Selection, selectionParts, selectSources } from './copy.ts';
 import { Masker } from './mask.ts';
 import { memoryDirectory } from './memory-directory.ts';
@@ -95,8 +95,9 @@ export async function openMounts(
   step: RunStep,
   scope: StepScope,
   driver: SnapshotDriver,
+  sandbox: Pick<Sandbox, 'movesSources'>,
 ): Promise<OpenMounts> {
-  const opener = new Opener(step, scope, driver);
+  const opener = new Opener(step, scope, driver, sandbox.movesSources ?? false);
   try {
     await opener.openAll();
   } catch (error) {
@@ -123,13 +124,16 @@ class Opener {
   readonly #step: RunStep;
   readonly #scope: StepScope;
   readonly #driver: SnapshotDriver;
+  readonly #movesSources: boolean;
+  readonly #caches = new Map<CacheSpec, CacheMount>();
   #memory: string | undefined;
   #sockets = 0;
 
-  constructor(step: RunStep, scope: StepScope, driver: SnapshotDriver) {
+  constructor(step: RunStep, scope: StepScope, driver: SnapshotDriver, movesSources: boolean) {
     this.#step = step;
     this.#scope = scope;
     this.#driver = driver;
+    this.#movesSources = movesSources;
   }
 
   async openAll(): Promise<void> {
@@ -137,6 +141,7 @@ class Opener {
     if (script) this.#file(`/dev/pipes/${script.name}`, Buffer.from(script.text), 0o755, 0, 0);
     for (const volume of volumesOf(this.#scope.request.run?.volumes, this.#step.mounts))
       await this.#volume(volume);
+    await this.#openCaches();
     for (const mount of this.#step.mounts) await this.#open(mount);
   }
 
@@ -219,7 +224,19 @@ class Opener {
     this.mounts.push({ kind: 'bind', ...content, target: mount.target, readonly: !mount.writable });
   }
 
-  async #cache(mount: Extract<MountSpec, { type: 'cache' }>): Promise<void> {
+  /** Mounts of one id are one directory, unless each is to have its own. */
+  async #openCaches(): Promise<void> {
+    const shared = new Map<string, CacheMount>();
+    for (const mount of inOneOrder(this.#step.mounts)) {
+      const known = mount.sharing === 'private' ? undefined : shared.get(mount.id);
+      if (known && this.#movesSources) throw mountedTwice(mount);
+      const cache = known ?? (await this.#openCache(mount));
+      if (mount.sharing !== 'private') shared.set(mount.id, cache);
+      this.#caches.set(mount, cache);
+    }
+  }
+
+  async #openCache(mount: CacheSpec): Promise<CacheMount> {
     const seed =
       mount.from.kind === 'scratch' ? undefined : () => this.#content(mount.from, mount.source, false);
     const { tools, signal, emptiedMounts: emptied } = this.#scope;
@@ -227,9 +244,15 @@ class Opener {
       ...(seed === undefined ? {} : { seed }),
       ...(emptied === undefined ? {} : { emptied }),
       ...(tools.mountTravel ? { arrive: tools.mountTravel.arrive.bind(tools.mountTravel) } : {}),
+      alone: this.#movesSources,
     });
     this.#closers.push(cache.close);
-    this.mounts.push({ kind: 'bind', source: cache.path, target: mount.target, readonly: mount.readonly });
+    return cache;
+  }
+
+  #cache(mount: CacheSpec): void {
+    const source = this.#caches.get(mount)?.path ?? '';
+    this.mounts.push({ kind: 'bind', source, target: mount.target, readonly: mount.readonly });
   }
 
   /** The directory or file at `source` of an origin. Writes land beside it and are thrown away. */
@@ -295,3 +318,13 @@ class Opener {
 }
 
 const rootEntry: Pick<Entry, 'type'> = { type: 'directory' };
+
+function mountedTwice({ id }: CacheSpec): BuildError {
+  return new BuildError(
+    'sandbox',
+    `the cache mount ${printable(id)} cannot be in two places of one step here`,
+    {
+      hint: 'nothing is really mounted with --isolation=chroot; slipway info says why the stronger ones do not work',
+    },
+  );
+}

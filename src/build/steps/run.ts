@@ -61,7 +61,7 @@ async function execute(step: RunStep, scope: StepScope): Promise<LayerId | null>
   await using ingest = await tools.store.trees.begin();
   const snapshot = await driver.mount(lowers, ingest.fs, ingest.dir);
   try {
-    await using mounts = await openMounts(step, scope, driver);
+    await using mounts = await openMounts(step, scope, driver, sandbox);
     const tail = new OutputTail();
     const user = resolveUser(step.user, filesBelow(snapshot.root));
     for (const path of mounts.toGive) giveTo(path, user);

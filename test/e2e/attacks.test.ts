@@ -1,0 +1,192 @@
+// Attacks that a Dockerfile makes, by the numbers of the catalogue, in every rung and for every kind of user: mounts and
+// their sources, names of caches, volumes, secrets. What needs no Dockerfile is in hostile/run-attacks.test.ts.
+import assert from 'node:assert/strict';
+import { chmodSync, copyFileSync, existsSync, mkdirSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { after, before, test } from 'node:test';
+import { type Somebody, somebody, type Who } from '../support/as-user.ts';
+import { type BaseRegistry, startRegistry } from '../support/fixtures.ts';
+import { writeContext } from '../support/images.ts';
+import { type Ended, type Program, program, run } from '../support/program.ts';
+import { repoRoot } from '../support/repo.ts';
+import { showTree } from '../support/show-tree.ts';
+
+let registry: BaseRegistry;
+
+before(async () => {
+  registry = await startRegistry();
+});
+
+after(() => registry?.stop());
+
+/** Who builds where; outside of the context and the store there is a canary. */
+interface Place {
+  readonly dir: string;
+  readonly canary: string;
+  readonly context: string;
+  readonly flags: readonly string[];
+  /** proot shows the /proc of the machine, with what the user may see there (docs/isolation.md). */
+  readonly hidesMachine: boolean;
+  wrap(argv: readonly string[]): readonly string[];
+}
+
+function placeIn(dir: string, isolation: string, wrap: Somebody['wrap'] = argv => argv): Place {
+  const canary = join(dir, 'canary');
+  const context = join(dir, 'context');
+  for (const path of [canary, join(canary, 'deep'), context, join(context, 'data')]) mkdirSync(path);
+  writeFileSync(join(canary, 'host-listing'), 'canary');
+  writeFileSync(join(context, 'data/file'), 'as it was');
+  const registries = join(dir, 'registries.conf');
+  copyFileSync(registry.registriesConf, registries);
+  chmodSync(registries, 0o644);
+  const flags = [`--isolation=${isolation}`];
+  return { dir, canary, context, flags, hidesMachine: isolation !== 'proot', wrap };
+}
+
+/** @returns what the commands of RUN printed */
+async function build(place: Place, dockerfile: string, flags: readonly string[] = []): Promise<Ended> {
+  writeFileSync(join(place.context, 'Dockerfile'), dockerfile);
+  const argv = [
+    ...[process.execPath, join(repoRoot, 'bin/slipway.js'), '--root', join(place.dir, 'store')],
+    ...['build', '--progress=plain', ...place.flags, ...flags, place.context],
+  ];
+  return run(place.wrap(argv), {
+    env: {
+      CONTAINERS_REGISTRIES_CONF: join(place.dir, 'registries.conf'),
+      SLIPWAY_CANARY: 'canary-of-the-builder',
+    },
+  });
+}
+
+const printed = ({ stderr }: Ended) =>
+  [...stderr.matchAll(/^#\d+ \d+\.\d+ (.*)$/gm)].map(match => match[1] ?? '');
+
+/** All of it in one build: each step shows what it sees, and marks it for the comparison. */
+const attacks = ({ canary, hidesMachine }: Place) => `FROM busybox AS evil
+ARG OTHER
+RUN ln -s / /root-link && ln -s ${canary} /abs && ln -s ../../../../../../..${canary} /rel && mkdir /real
+RUN touch /real/RT-10
+VOLUME /proc /../../escape ["/sys"]
+
+FROM busybox
+VOLUME /proc
+RUN echo RT-03; test -d /proc && test ! -e /escape && echo RT-03 ok
+RUN --mount=type=bind,from=evil,source=/root-link,target=/h,rw touch /h/x && ls -d /h/real && echo RT-10 ok
+RUN --mount=type=bind,from=evil,source=/real,target=/h ls /h
+RUN --mount=type=cache,id=../../../../../../../..${canary},target=/c touch /c/RT-12; ls /c
+RUN --mount=type=cache,id=/,target=/c ls -A /c; touch /c/y; echo RT-12 ok
+RUN --mount=type=cache,id=c,source=../..${canary},target=/m ls -A /m; echo RT-07 ok
+RUN --mount=type=cache,target=/m,from=evil,source=/real,id=seed ls /m
+RUN --mount=type=bind,rw,target=/s touch /s/leak && echo x > /s/data/file && rm -r /s/Dockerfile && echo RT-13 ok
+RUN ${hidesMachine ? 'cat /proc/[0-9]*/environ' : 'true'} 2>/dev/null | tr '\\0' '\\n' | grep canary-of-the-builde[r]; echo RT-14 ok
+RUN find /sys/fs/cgroup -type f -writable 2>/dev/null | head -3 | while read f; do (echo 1 > $f) 2>/dev/null && echo wrote $f; done; echo RT-15 ok
+RUN env | grep -i canary; ls /run/secrets 2>/dev/null; echo RT-20 ok
+`;
+
+const expected = [
+  'RT-03',
+  'RT-03 ok',
+  '/h/real',
+  'RT-10 ok',
+  'RT-10',
+  'RT-12',
+  'RT-12 ok',
+  'RT-07 ok',
+  'RT-10',
+  'RT-13 ok',
+  'RT-14 ok',
+  'RT-15 ok',
+  'RT-20 ok',
+];
+
+async function survive(place: Place): Promise<void> {
+  const trees = () => [showTree(place.canary), showTree(join(place.context, 'data'))];
+  const before = trees();
+  const ended = await build(place, attacks(place), ['--build-arg', 'OTHER=canary-argument']);
+  assert.equal(ended.status, 0, ended.stderr);
+  const lines = printed(ended).filter(line => line.trim() !== '');
+  assert.deepEqual(lines.sort(), [...expected].sort(), ended.stderr);
+  assert.deepEqual(trees(), before, 'a file of the machine was changed');
+  assert.ok(!existsSync(join(place.context, 'leak')));
+  // Every cache has a name that its id did not choose.
+  for (const name of readdirSync(join(place.dir, 'store/mounts'))) assert.match(name, /^[0-9a-f]{64}$/);
+
+  for (const source of ['/abs', '/rel']) {
+    const text = `FROM busybox AS evil\nRUN ln -s ${place.canary} /abs && ln -s ../../../../../../..${place.canary} /rel\nFROM busybox\nRUN --mount=type=bind,from=evil,source=${source},target=/h ls /h\n`;
+    const outside = await build(place, text);
+    assert.equal(outside.status, 1, `RT-10: ${source}`);
+    assert.match(outside.stderr, /the source of a mount does not exist/);
+    assert.doesNotMatch(outside.stderr, /host-listing/);
+  }
+  assert.deepEqual(trees(), before, 'a file of the machine was changed');
+}
+
+for (const isolation of ['oci', 'namespace', 'chroot', 'proot']) {
+  test(`RT-03, 07, 10, 12 to 15, 20: as root with --isolation=${isolation}`, async () => {
+    using slipway = program();
+    await survive(placeIn(slipway.dir, isolation));
+  });
+}
+
+for (const [who, isolation] of [
+  ['subordinate ids', 'namespace'],
+  ['single id', 'namespace'],
+  ['no namespaces', 'proot'],
+  ['container', 'chroot'],
+] as const satisfies readonly (readonly [Who, string])[]) {
+  test(`RT-03, 07, 10, 12 to 15, 20: as a user with ${who}`, async () => {
+    using user = somebody(who);
+    try {
+      const place = placeIn(user.home, isolation, user.wrap);
+      for (const path of [place.context, join(place.context, 'data')]) chmodSync(path, 0o755);
+      await survive(place);
+    } finally {
+      rmSync(user.home, { recursive: true, force: true });
+    }
+  });
+}
+
+function atHome(): Program {
+  return program({ CONTAINERS_REGISTRIES_CONF: registry.registriesConf });
+}
+
+test('RT-09, RT-11: only what is known is taken in the flags of RUN, before anything is executed', async () => {
+  using slipway = atHome();
+  const flags = [
+    '--security=Insecure',
+    '--security=2',
+    '--security=insecure',
+    '--network=Host',
+    '--network=private',
+    '--network=x',
+    '--mount=type=bind,bind-propagation=shared,target=/m',
+    '--mount=type=bind,bind-propagation=rw,suid,dev,target=/m',
+    '--mount=type=bind,suid,target=/m',
+    '--mount=type=bind,target=/m,target',
+    '--mount=type=cache,target=/m,sharing=Locked2',
+    '--mount=type=nfs,target=/m',
+    '--mount=type=tmpfs,target=/m,size=-1',
+    '--mount=type=cache,target=/m,uid=-1',
+    '--mount=type=bind,target=/',
+    '--mount=type=bind,target=/m/..',
+  ];
+  for (const flag of flags) {
+    const dir = writeContext(slipway, { Dockerfile: `FROM busybox\nRUN ${flag} echo ran\n` });
+    const ended = await slipway.run(['build', '--progress=plain', dir]);
+    assert.ok(ended.status === 1 || ended.status === 2, `${flag}: ${ended.status}`);
+    assert.match(ended.stderr, /Dockerfile:2\n/, flag);
+    assert.doesNotMatch(ended.stderr, /^#\d+ \d+\.\d+ ran|^ +at /m, flag);
+  }
+});
+
+test('RT-11, RT-12: names of caches may be any text, of any length, and differ by case', async () => {
+  using slipway = atHome();
+  const ids = ['a b', 'A B', 'x'.repeat(300), 'semi;colon:and|pipe', '日本', '.', '..', '%2e%2e%2f', '-rf'];
+  const steps = ids.map((id, i) => `RUN --mount=type=cache,"id=${id}",target=/c ls -A /c; touch /c/${i}`);
+  const dir = writeContext(slipway, { Dockerfile: `FROM busybox\n${steps.join('\n')}\n` });
+  const { stderr } = await slipway.must(['build', '--progress=plain', dir]);
+  assert.doesNotMatch(stderr, /^#\d+ \d+\.\d+ \d/m, 'two of them are one');
+  const names = readdirSync(join(slipway.store, 'mounts'));
+  assert.equal(names.length, ids.length);
+  for (const name of names) assert.match(name, /^[0-9a-f]{64}$/);
+});

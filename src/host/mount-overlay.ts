@@ -68,9 +68,14 @@ function withoutRepetition(lowers: readonly string[]): string[] {
   return [...new Set([...lowers].reverse())].reverse();
 }
 
+/** Found out once: the kernel writes each refusal into its log. */
+let lacksSteps = false;
+
 function mountOne(options: OverlayOptions): void {
-  const fd = options.by === 'line' ? undefined : openOverlay();
-  if (fd === undefined || !mountStepwise(fd, options)) mountClassic(options);
+  const fd = options.by === 'line' || lacksSteps ? undefined : openOverlay();
+  if (fd !== undefined && mountStepwise(fd, options)) return;
+  mountClassic(options);
+  lacksSteps ||= fd !== undefined;
 }
 
 function openOverlay(): number | undefined {
@@ -80,7 +85,7 @@ function openOverlay(): number | undefined {
   return check(fd, 'fsopen', 'overlay');
 }
 
-/** @returns false when this kernel has no `lowerdir+`, with nothing mounted; takes over `fd` */
+/** @returns false when this kernel has no `lowerdir+` or takes a setting amiss, with nothing mounted; takes over `fd` */
 function mountStepwise(fd: number, options: OverlayOptions): boolean {
   const opened: number[] = [fd];
   const short = (path: string): string => {
@@ -101,6 +106,7 @@ function mountStepwise(fd: number, options: OverlayOptions): boolean {
     set(fd, 'source', 'overlay', 'overlay');
     for (const [key, value] of settings(options)) configure(fd, key, value);
     const mountFd = create(fd);
+    if (mountFd === undefined) return false;
     opened.push(mountFd);
     moveMount(mountFd, options.target);
     return true;
@@ -150,11 +156,15 @@ function invalid(key: string, path: string): BuildError {
   return new BuildError('sandbox', `the kernel does not take ${path} as overlay ${key.replace('+', '')}`);
 }
 
-function create(fd: number): number {
+/** @returns undefined when the kernel does not take the settings together */
+function create(fd: number): number | undefined {
   const config = declareC(
     'long syscall(long nr, int fd, uint command, const void *key, const void *value, int aux)',
   );
-  check(config(NR.fsconfig, fd, SET.create, null, null, 0), 'fsconfig', 'overlay');
+  const created = config(NR.fsconfig, fd, SET.create, null, null, 0);
+  // Before Linux 6.5, settings were collected unseen.
+  if (created < 0 && failedWith('EINVAL')) return undefined;
+  check(created, 'fsconfig', 'overlay');
   const mount = declareC('long syscall(long nr, int fd, uint flags, uint attributes)');
   return check(mount(NR.fsmount, fd, CLOEXEC, 0), 'fsmount', 'overlay');
 }

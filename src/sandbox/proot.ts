@@ -125,7 +125,12 @@ function devBinds(dir: string): readonly string[] {
   mkdirSync(join(dev, 'shm'));
   chmodSync(join(dev, 'shm'), 0o1777);
   const devices = defaultDevices.map(([name]) => `/dev/${name}`);
-  return [`${dev}:/dev`, ...devices.filter(path => existsSync(path)), '/dev/pts'];
+  return [
+    `${dev}:/dev`,
+    ...devices.filter(path => existsSync(path)),
+    '/dev/pts',
+    ...(existsSync('/dev/ptmx') ? ['/dev/ptmx'] : []),
+  ];
 }
 
 function prootSteps(

@@ -3,6 +3,7 @@
 import { accessSync, constants, existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { BuildError, errnoOf, messageOf, printable } from '../errors.ts';
+import { inUserNamespace } from '../host/ids.ts';
 import { readOr } from '../host/probe.ts';
 import { type Hierarchy, hasUnifiedCgroups, hierarchies, removeCgroup } from './cgroups.ts';
 import { call, type LauncherStep, named } from './launcher/launcher.ts';
@@ -182,7 +183,7 @@ class Maker {
     return new BuildError('sandbox', `${flag} cannot be kept with --isolation=${this.#rung}: ${why}`, {
       hint:
         hint ??
-        (process.geteuid?.() === 0
+        (process.geteuid?.() === 0 && !inUserNamespace()
           ? 'leave the limit to whatever runs slipway, or give slipway writable cgroups'
           : 'start slipway in a delegated cgroup: systemd-run --user --scope -p Delegate=yes slipway ...'),
     });

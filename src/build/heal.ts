@@ -8,7 +8,7 @@ const maxRepairs = 20;
 
 /**
  * @param work may be done again from its beginning
- * @param warn told once per damaged blob
+ * @param warn told once per damaged blob or unpacked layer
  * @throws what `work` throws, unless it is damage that could be removed
  */
 export async function healing<T>(
@@ -22,9 +22,9 @@ export async function healing<T>(
       return await work();
     } catch (error) {
       const damaged = error instanceof BuildError ? error.facts.damaged : undefined;
-      if (!isDigest(damaged) || removed.has(damaged) || removed.size === maxRepairs) throw error;
+      if (typeof damaged !== 'string' || removed.has(damaged) || removed.size === maxRepairs) throw error;
       removed.add(damaged);
-      await store.blobs.remove(damaged);
+      if (isDigest(damaged)) await store.blobs.remove(damaged); // an unpacked layer is gone by now
       warn(`${(error as BuildError).message}; it was removed and what needs it is made again`);
     }
   }

@@ -31,6 +31,8 @@ export interface LayerFacts {
   readonly tree?: string;
   /** Diff id of a RUN's layer that was made elsewhere, as a build cache has it. */
   readonly claimedAs?: DiffId;
+  /** Of `tree:<id>`: what the tree looked like when it was complete (tree-checks.ts). */
+  readonly summary?: string;
   /** Tars made of the layer, by the time their entries were clamped to in seconds; '' for none. */
   readonly tars?: Readonly<Record<string, KnownTar>>;
 }

@@ -5,10 +5,9 @@
 //        |         |                    ^ \
 //        v         v                    |  v
 //      index      tree ----pack-tree----+  index, tree
-import { join } from 'node:path';
 import { BuildError } from '../errors.ts';
 import type { Descriptor } from '../image/descriptor.ts';
-import { algorithmOf, type DiffId, type Digest, hexOf, isDigest } from '../image/digest.ts';
+import { type DiffId, type Digest, hexOf, isDigest } from '../image/digest.ts';
 import { compressionOf, layerMediaType } from '../image/media-type.ts';
 import { storeFailure } from '../store/failure.ts';
 import type { BlobSource, Store } from '../store/store.ts';
@@ -22,11 +21,13 @@ import type { IndexedEntry } from './indexer.ts';
 import type { JobKind, JobOf, JobResults } from './jobs.ts';
 import type { LayerId, LayerIndex, Layers, Packing } from './layers.ts';
 import { packTar } from './pack.ts';
+import { Places, treePrefix } from './places.ts';
 import { type BytesPool, sharedPool } from './pool.ts';
 import { SharedWork } from './share.ts';
 import { squashLayers } from './squash.ts';
 import { reliesOnLower, stackKey } from './stack.ts';
-import { type Place, StoredIndex } from './stored-index.ts';
+import { StoredIndex } from './stored-index.ts';
+import { TreeChecks } from './tree-checks.ts';
 
 export interface LayersOptions {
   /** Largest uncompressed layer; default 64 GiB. */
@@ -35,7 +36,6 @@ export interface LayersOptions {
   readonly pool?: BytesPool;
 }
 
-const treePrefix = 'tree:';
 /** 5 % larger than what docker's compressor makes (Go's level 6), in two thirds of the time of level 4, which makes the same. */
 const defaultGzipLevel = 2;
 
@@ -64,6 +64,8 @@ class StoreLayers implements Layers {
   readonly #facts: FactsBook;
   readonly #claims: Claims;
   readonly #indexes: IndexStore;
+  readonly #places: Places;
+  readonly #checks: TreeChecks;
   readonly #loaded = new Map<LayerId, LayerIndex>();
   readonly #work = new SharedWork();
 
@@ -75,6 +77,8 @@ class StoreLayers implements Layers {
     this.#facts = new FactsBook(store.meta);
     this.#claims = new Claims(this.#facts);
     this.#indexes = new IndexStore(store.root, () => store.tmp);
+    this.#places = new Places(store, this.#facts);
+    this.#checks = new TreeChecks(store, this.#facts);
   }
 
   adopt(diffId: DiffId, { mediaType, digest, size }: Descriptor): void {
@@ -93,7 +97,7 @@ class StoreLayers implements Layers {
 
   has(asked: LayerId): boolean {
     const id = this.#bytesId(asked);
-    if (!isDigest(id)) return this.#treePath(id) !== undefined;
+    if (!isDigest(id)) return this.#places.tree(id) !== undefined;
     // A tree alone does not bring back the bytes that the diffId stands for.
     if (this.#store.blobs.path(id) !== undefined) return true;
     return this.#facts.get(id).blobs.some(blob => cameWith(blob) || this.#store.blobs.path(blob.digest));
@@ -103,6 +107,7 @@ class StoreLayers implements Layers {
     if (this.#store.trees.path(treeId) === undefined) {
       throw new BuildError('internal', `there is no tree "${treeId}" to make a layer of`);
     }
+    this.#checks.remember(treeId);
     return treePrefix + treeId;
   }
 
@@ -124,9 +129,10 @@ class StoreLayers implements Layers {
     need: 'names' | 'contents' = 'contents',
   ): Promise<LayerIndex> {
     const id = this.#bytesId(asked);
-    if (need === 'contents' && isDigest(id) && !this.#hasContents(id)) {
+    if (need === 'contents' && isDigest(id) && !this.#places.hasContents(id)) {
       await this.#ensure(id, { tar: true }, signal);
     }
+    if (need === 'contents') await this.#checkContents(id);
     const loaded = this.#loaded.get(id) ?? this.#load(id);
     if (loaded) return loaded;
     if (isDigest(id)) await this.#ensure(id, {}, signal);
@@ -137,12 +143,15 @@ class StoreLayers implements Layers {
   }
 
   async tree(id: LayerId, signal: AbortSignal): Promise<string> {
-    const there = this.#treePath(id);
-    if (there !== undefined) return there;
+    const there = this.#places.tree(id);
+    if (there !== undefined) {
+      await this.#checks.check(there);
+      return there;
+    }
     const diffId = this.#bytesId(id);
     if (!isDigest(diffId)) throw gone(id);
     await this.#ensure(diffId, { tree: true }, signal);
-    const made = this.#treePath(diffId);
+    const made = this.#places.tree(diffId);
     if (made === undefined) throw new BuildError('store', `the tree of layer ${diffId} vanished`);
     return made;
   }
@@ -167,8 +176,9 @@ class StoreLayers implements Layers {
     return this.#work.run(`tar ${clamp} ${id}`, signal, async own => {
       const known = this.#tarOf(id, clamp);
       if (known) return known;
-      const tree = this.#treePath(id);
+      const tree = this.#places.tree(id);
       if (tree === undefined) throw gone(id);
+      await this.#checks.check(tree);
       const tar = await this.#keepTar(own, (path, index) =>
         this.#run(
           { kind: 'pack-tree', tree, tar: path, index, ...(clampSec === undefined ? {} : { clampSec }) },
@@ -297,7 +307,7 @@ class StoreLayers implements Layers {
     );
     if (!isLater) return plain;
     return this.#work.run(`clamp ${clampSec} ${plain.diffId}`, signal, async own => {
-      const file = this.#tarPath(plain.diffId);
+      const file = this.#places.tar(plain.diffId);
       const tar = await this.#keepTar(own, (path, index) =>
         this.#run({ kind: 'clamp', file, tar: path, index, clampSec }, own),
       );
@@ -335,7 +345,7 @@ class StoreLayers implements Layers {
 
   #isThere(diffId: DiffId, { tar, tree }: Wanted): boolean {
     if (tar && this.#store.blobs.path(diffId) === undefined) return false;
-    if (tree && this.#treePath(diffId) === undefined) return false;
+    if (tree && this.#places.tree(diffId) === undefined) return false;
     return Boolean(tar || tree || this.#load(diffId));
   }
 
@@ -362,6 +372,7 @@ class StoreLayers implements Layers {
     signal.throwIfAborted();
     await ingest?.commit(diffId);
     await tree?.commit(hexOf(diffId));
+    if (tree) this.#checks.remember(hexOf(diffId));
     index.keep(hexOf(diffId));
     this.#facts.setSize(diffId, size);
   }
@@ -381,26 +392,13 @@ class StoreLayers implements Layers {
     return { file, blob };
   }
 
-  /** Where the tar of a layer is, or will be. */
-  #tarPath(diffId: Digest): string {
-    return join(this.#store.root, 'blobs', algorithmOf(diffId), hexOf(diffId));
-  }
-
   // Trees
 
   /** What a layer whose tree is not here is known by otherwise: the diffId that it was once written as, or has elsewhere. */
   #bytesId(id: LayerId): LayerId {
-    if (isDigest(id) || this.#treePath(id) !== undefined) return id;
+    if (isDigest(id) || this.#places.tree(id) !== undefined) return id;
     const { tars, claimedAs } = this.#facts.get(id);
     return tars?.['']?.diffId ?? claimedAs ?? id;
-  }
-
-  #treePath(id: LayerId): string | undefined {
-    if (!isDigest(id)) return this.#store.trees.path(id.slice(treePrefix.length));
-    const other = this.#facts.get(id).tree;
-    return (
-      this.#store.trees.path(hexOf(id)) ?? (other === undefined ? undefined : this.#store.trees.path(other))
-    );
   }
 
   /** The topmost of `ids` as a tree that is right above the others. */
@@ -431,7 +429,7 @@ class StoreLayers implements Layers {
   }
 
   async #scan(id: LayerId, signal: AbortSignal): Promise<void> {
-    const tree = this.#treePath(id);
+    const tree = this.#places.tree(id);
     if (tree === undefined) throw gone(id);
     await this.#work.run(`scan ${id}`, signal, async own => {
       using index = this.#indexes.begin();
@@ -442,8 +440,9 @@ class StoreLayers implements Layers {
 
   // Indexes
 
-  #hasContents(diffId: DiffId): boolean {
-    return this.#store.blobs.path(diffId) !== undefined || this.#treePath(diffId) !== undefined;
+  async #checkContents(id: LayerId): Promise<void> {
+    const place = this.#places.of(id);
+    if (place?.kind === 'tree') await this.#checks.check(place.path);
   }
 
   #load(id: LayerId): LayerIndex | undefined {
@@ -460,7 +459,11 @@ class StoreLayers implements Layers {
   #indexOf(id: LayerId, name: string, list: readonly IndexedEntry[]): LayerIndex {
     const never = new AbortController().signal;
     return new StoredIndex(list, {
-      place: () => this.#place(id),
+      place: () => {
+        const place = this.#places.of(id);
+        if (place === undefined) throw gone(id);
+        return place;
+      },
       sparsePath: this.#indexes.sparsePath(name),
       hash: async contents => {
         await this.#makeReadable(contents, never);
@@ -470,23 +473,11 @@ class StoreLayers implements Layers {
     });
   }
 
-  #place(id: LayerId): Place {
-    if (isDigest(id)) {
-      const tar = this.#tarPath(id);
-      if (this.#store.blobs.path(id) !== undefined) return { kind: 'tar', path: tar };
-      const tree = this.#treePath(id);
-      return tree === undefined ? { kind: 'tar', path: tar } : { kind: 'tree', path: tree };
-    }
-    const tree = this.#treePath(id);
-    if (tree === undefined) throw gone(id);
-    return { kind: 'tree', path: tree };
-  }
-
   /** Makes the tars that contents lie in and that nobody has written yet. */
   async #makeReadable(contents: readonly ContentSource[], signal: AbortSignal): Promise<void> {
     const files = new Set(contents.flatMap(content => (content.kind === 'range' ? [content.file] : [])));
     const layers = [...this.#loaded.keys()].filter(
-      (id): id is Digest => isDigest(id) && files.has(this.#tarPath(id)),
+      (id): id is Digest => isDigest(id) && files.has(this.#places.tar(id)),
     );
     await Promise.all(layers.map(id => this.#ensure(id, { tar: true }, signal)));
   }

@@ -150,7 +150,7 @@ export async function recordsOfSteps(
     const key = records.target(taken);
     const record = records.get(key);
     if (!record || (record.layer !== null && !layers.has(record.layer))) continue;
-    if (recipe !== key) aliases.set(recipe, { fast: recipe, key, usedAt });
+    if (recipe !== undefined && recipe !== key) aliases.set(recipe, { fast: recipe, key, usedAt });
     if (!found.has(key)) found.set(key, remoteRecord(key, record, usedAt, layerOf));
   }
   const all = await Promise.all(found.values());

@@ -5,8 +5,8 @@ import type { PlannedStage } from '../plan/steps.ts';
 export interface FinishedStep {
   /** Index of its stage. */
   readonly stage: number;
-  /** Key by what the step says; the same as `key` where that is all there is. */
-  readonly recipe: CacheKey;
+  /** Key by what the step says; absent where nobody else can have it, the same as `key` where that is all there is. */
+  readonly recipe?: CacheKey;
   /** Under which the result was found or recorded. */
   readonly key: CacheKey;
 }

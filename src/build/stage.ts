@@ -139,7 +139,8 @@ async function runStep(
       ...(before.base ? { base: before.base } : {}),
     });
     const { cached, key, reason } = taken;
-    tools.finished?.add({ stage: stage.index, recipe: prepared.recipe.key, key });
+    const recipe = prepared.isLocal ? {} : { recipe: prepared.recipe.key };
+    tools.finished?.add({ stage: stage.index, ...recipe, key });
     const outcome = cached ? 'cached' : 'done';
     const durationMs = tools.now() - started;
     tools.emit({ kind: 'end', id: step.id, outcome, atMs: tools.now() });

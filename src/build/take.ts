@@ -45,7 +45,8 @@ export interface StepWork {
 /** @throws BuildError what carrying the step out throws */
 export async function takeOrExecute(work: StepWork): Promise<Taken> {
   const { prepared, running } = work;
-  const byRecipe = await lookEverywhere(work, prepared.recipe);
+  const { recipe, isLocal } = prepared;
+  const byRecipe = isLocal ? lookUp(work, recipe.key) : await lookEverywhere(work, recipe);
   if (byRecipe.taken) return byRecipe.taken;
   const content = await prepared.content?.();
   const main = content ?? prepared.recipe;

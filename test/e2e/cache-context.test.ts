@@ -62,3 +62,26 @@ test('what an ignore file left out is there when the ignore file is gone', async
   writeFileSync(join(dir, '.dockerignore'), '\n');
   assert.ok((await buildFiles(slipway, [dir])).has('all/left-out/three'));
 });
+
+test('what a machine knows of its files does not go into a cache that others read', async () => {
+  const cache = (slipway: Program) => join(slipway.dir, 'cache');
+  using first = program();
+  const dir = writeContext(first, files);
+  await settle();
+  const spec = `type=local,dest=${cache(first)},mode=max`;
+  await first.must(['build', '-q', '--cache-to', spec, dir]);
+  const before = readFileSync(join(cache(first), 'index.json'), 'utf8');
+  using second = program();
+  const copy = writeContext(second, files);
+  await settle();
+  for (let i = 0; i < 2; i++) {
+    const from = `type=local,src=${cache(first)}`;
+    const build = ['build', '--progress=plain', '--cache-from', from, '--cache-to', spec, copy];
+    assert.match((await second.must(build)).stderr, /2 of 2 steps cached/);
+    assert.equal(
+      readFileSync(join(cache(first), 'index.json'), 'utf8'),
+      before,
+      'there was nothing new to tell',
+    );
+  }
+});

@@ -4,12 +4,12 @@ import { createHash } from 'node:crypto';
 import { existsSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { after, afterEach, before, test } from 'node:test';
+import { startCountingProxy } from '../support/counting-proxy.ts';
 import { startDockerRegistry } from '../support/docker-registry.ts';
 import { type BaseRegistry, freePort, startRegistry } from '../support/fixtures.ts';
 import { writeContext } from '../support/images.ts';
 import { makeTar, type TarMember } from '../support/make-tar.ts';
 import { type Program, program } from '../support/program.ts';
-import { watchHost } from '../support/watched-host.ts';
 
 let bases: BaseRegistry;
 const machines: Program[] = [];
@@ -48,27 +48,23 @@ const count = (id: string) => `RUN --mount=type=cache,id=${id},target=/c echo ${
 
 test('a registry carries a cache mount to an empty machine, with owners, modes, links and times', async () => {
   await using registry = await startDockerRegistry();
-  const watched = await watchHost(registry.host);
-  try {
-    const place = `type=registry,ref=${watched.host}/team/caches:npm`;
-    const first = machine();
-    await build(first, fill, '--cache-mount-to', `id=npm,${place}`);
-    assert.ok(watched.asked.some(line => line.startsWith('PUT ') && line.includes('/blobs/uploads/')));
+  await using watched = await startCountingProxy(registry.host);
+  const place = `type=registry,ref=${watched.host}/team/caches:npm`;
+  const first = machine();
+  await build(first, fill, '--cache-mount-to', `id=npm,${place}`);
+  assert.ok(watched.asked.some(line => line.startsWith('PUT ') && line.includes('/blobs/uploads/')));
 
-    watched.asked.length = 0;
-    const { stderr } = await build(first, 'RUN true', '--cache-mount-to', `id=npm,${place}`);
-    assert.match(stderr, /^#\d+ npm: unchanged$/m);
-    assert.deepEqual(watched.asked, ['GET /v2/team/caches/manifests/npm'], 'nothing is sent again');
+  watched.take();
+  const { stderr } = await build(first, 'RUN true', '--cache-mount-to', `id=npm,${place}`);
+  assert.match(stderr, /^#\d+ npm: unchanged$/m);
+  assert.deepEqual(watched.asked, ['GET /v2/team/caches/manifests/npm'], 'nothing is sent again');
 
-    const second = machine();
-    const both = ['--cache-mount-from', place, '--cache-mount-to', place];
-    const { printed, stderr: said } = await build(second, show, ...both);
-    assert.deepEqual(printed, shown);
-    assert.match(said, /importing cache mount npm from 127\.0\.0\.1:\d+\/team\/caches:npm$/m);
-    assert.match(said, /^#\d+ npm: unchanged$/m, 'the archive of what was unpacked is the same archive');
-  } finally {
-    watched.close();
-  }
+  const second = machine();
+  const both = ['--cache-mount-from', place, '--cache-mount-to', place];
+  const { printed, stderr: said } = await build(second, show, ...both);
+  assert.deepEqual(printed, shown);
+  assert.match(said, /importing cache mount npm from 127\.0\.0\.1:\d+\/team\/caches:npm$/m);
+  assert.match(said, /^#\d+ npm: unchanged$/m, 'the archive of what was unpacked is the same archive');
 });
 
 for (const compression of ['gzip', 'zstd', 'uncompressed']) {

@@ -27,6 +27,8 @@ export interface StepScope {
 export interface PreparedStep {
   /** From what the step says and what it stands on. */
   readonly recipe: ReadableKey;
+  /** The recipe is about files of this machine: nobody else has its key. Default false. */
+  readonly isLocal?: boolean;
   /** From the content that the step reads, where that can join a result the recipe does not find. */
   content?(): Promise<ReadableKey>;
   /** The files that the step reads, to say later which of them changed. */

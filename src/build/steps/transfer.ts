@@ -36,12 +36,12 @@ async function recipeOf(
   step: CopyStep,
   scope: StepScope,
   select: () => Promise<Selection>,
-): Promise<Pick<PreparedStep, 'recipe' | 'content'>> {
+): Promise<Pick<PreparedStep, 'recipe' | 'content' | 'isLocal'>> {
   const content = async (): Promise<ReadableKey> =>
     copyContentKey(scope.state, step, await selectionParts(await select()));
   const source = await sourceState(step, scope);
   if (source === undefined) return { recipe: await content() };
-  return { recipe: copyRecipeKey(scope.state, source, step), content };
+  return { recipe: copyRecipeKey(scope.state, source, step), content, isLocal: step.from.kind === 'context' };
 }
 
 async function sourceState(step: CopyStep, scope: StepScope): Promise<string | undefined> {

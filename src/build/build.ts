@@ -6,6 +6,7 @@ import { parseDockerfile } from '../dockerfile/parse.ts';
 import { BuildError, type Diagnostic } from '../errors.ts';
 import type { FinishedImage } from '../export/finished-image.ts';
 import { hostPlatform, type Platform } from '../image/platform.ts';
+import { refuseUnreadable } from '../plan/faults.ts';
 import { makeGraph } from '../plan/graph.ts';
 import { type NamedContext, type PlanOptions, planOptions } from '../plan/options.ts';
 import { makeOutline, type Outline } from '../plan/outline.ts';
@@ -52,11 +53,11 @@ export async function build(request: BuildRequest, given: Tools): Promise<BuildR
   if (request.offline) refuseRemoteContexts(request);
   await using context = await openContext(request.context, contextOptions(request, tools));
   const dockerfile = parseDockerfile(context.dockerfile);
-  refuseErrors(dockerfile.diagnostics);
   const named = namedContextsOf(request);
-  await using files = await openNamedContexts(named, request, tools);
   const platforms = platformsOf(request);
   const options = { ...planOptionsOf(request, platforms[0]), namedContexts: named };
+  refuseUnreadable(dockerfile, options);
+  await using files = await openNamedContexts(named, request, tools);
   const epoch = await resolveEpoch({ dockerfile, options, context, named: files.contexts, request, tools });
   const plan = { dockerfile, named, context, request, epoch, tools, lookups: new Map() };
   const plans = await allOf(platforms.map(platform => planFor(platform, plan)));
@@ -205,16 +206,4 @@ function stageOf(graph: JoinedGraph, index: number): PlannedStage {
   const stage = graph.stages.find(each => each.index === index);
   if (!stage) throw new BuildError('internal', `the plan has no stage ${index}`);
   return stage;
-}
-
-/** @throws BuildError `dockerfile` with all errors at once */
-export function refuseErrors(diagnostics: readonly Diagnostic[]): void {
-  const errors = diagnostics.filter(d => d.severity === 'error');
-  const first = errors[0];
-  if (!first) return;
-  throw new BuildError('dockerfile', first.message, {
-    ...(first.hint ? { hint: first.hint } : {}),
-    ...(first.range ? { range: first.range } : {}),
-    diagnostics: errors,
-  });
 }

@@ -6,15 +6,13 @@ import { BuildError } from '../errors.ts';
 import { type ContainerConfig, emptyConfig, type ImageConfig } from '../image/config.ts';
 import { normalize, type Platform } from '../image/platform.ts';
 import { emptyScope, type StageScope, unusedBuildArgs } from './args.ts';
-import { planCopy } from './copy.ts';
 import { displayOf } from './display.ts';
+import { maxEntries, planInstruction, sizeOf } from './instruction.ts';
 import type { Outline } from './outline.ts';
 import type { OutlineStage } from './outline-stage.ts';
 import { invalid, Problems } from './problems.ts';
 import { type BaseConfigs, findReach, triggersOf } from './reach.ts';
-import { planRun } from './run.ts';
-import { applySetting } from './settings.ts';
-import { beginStage, defaultPath, type StageContext, type StageState, workdirOf } from './state.ts';
+import { beginStage, defaultPath, type StageContext, type StageState } from './state.ts';
 import type { Graph, PlannedStage, Step } from './steps.ts';
 
 /**
@@ -154,18 +152,6 @@ function directorySteps(stage: OutlineStage, config: ContainerConfig): Step[] {
   return [step];
 }
 
-/**
- * Entries (variables, labels, ports, ...) summed over all steps. Each step carries its whole config, so this bounds
- * memory: a thousand instructions on top of a thousand variables are far below it.
- */
-const maxEntries = 5_000_000;
-
-function sizeOf({ scope, config }: StageState): number {
-  const { Labels = {}, ExposedPorts = {}, Volumes = {}, OnBuild = [] } = config;
-  const keys = [Labels, ExposedPorts, Volumes].reduce((sum, map) => sum + Object.keys(map).length, 0);
-  return 1 + scope.env.size + scope.args.length + keys + OnBuild.length;
-}
-
 function baseOf(
   stage: OutlineStage,
   { baseConfigs, done }: Planning,
@@ -180,39 +166,6 @@ function baseOf(
   }
   const config: ContainerConfig = { Env: [`PATH=${defaultPath}`], WorkingDir: '/' };
   return { config: { ...emptyConfig(platform), config }, scope: emptyScope };
-}
-
-/** The members of a step that depend on the kind of instruction. */
-type Part<S = Step> = S extends Step ? Omit<S, 'id' | 'stage' | 'range' | 'display' | 'config'> : never;
-
-interface Planned {
-  readonly state: StageState;
-  /** Absent: nothing to do and no line in history. */
-  readonly part?: Part;
-}
-
-function planInstruction(line: StageInstruction, state: StageState, context: StageContext): Planned {
-  switch (line.kind) {
-    case 'run':
-      return { state, part: planRun(line, state, context) };
-    case 'copy':
-    case 'add':
-      return { state, part: planCopy(line, state, context) };
-    default: {
-      const { state: next, createdBy } = applySetting(line, state, context);
-      if (createdBy === undefined) return { state: next };
-      return { state: next, part: settingPart(line.kind, next, createdBy) };
-    }
-  }
-}
-
-/** WORKDIR makes a directory, unless it is the root; everything else is but a line in the config. */
-function settingPart(kind: StageInstruction['kind'], state: StageState, createdBy: string): Part {
-  const { author, config } = state;
-  if (kind === 'workdir' && config.WorkingDir !== '/') {
-    return { kind: 'workdir', path: workdirOf(state), user: config.User ?? '', createdBy };
-  }
-  return { kind: 'setting', createdBy, ...(author === undefined ? {} : { author }) };
 }
 
 /** The image says what it was built for: what was asked, or else what its base says. */

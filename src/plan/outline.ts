@@ -9,6 +9,7 @@ import { BuildError, printable } from '../errors.ts';
 import { type Platform, parsePlatform } from '../image/platform.ts';
 import { type GlobalScope, globalArgHint, globalScope } from './args.ts';
 import { epochSource } from './epoch.ts';
+import { findFaults, refuseUnreadable } from './faults.ts';
 import { findContext, type PlanOptions } from './options.ts';
 import type { OutlineStage } from './outline-stage.ts';
 import { at, invalid, Problems } from './problems.ts';
@@ -37,7 +38,8 @@ export interface Outline extends SourceScope {
  *   found; `not-found` for a missing target
  */
 export function makeOutline(dockerfile: Dockerfile, options: PlanOptions): Outline {
-  refuseParseErrors(dockerfile);
+  refuseUnreadable(dockerfile, options);
+  refuseEmpty(dockerfile);
   const globals = globalScope(dockerfile, options);
   const problems = new Problems();
   const names = new Map<string, number>();
@@ -49,17 +51,20 @@ export function makeOutline(dockerfile: Dockerfile, options: PlanOptions): Outli
     if (found !== undefined) stages.push(found);
     if (stage.name !== undefined) names.set(stage.name.toLowerCase(), stage.index);
   }
-  problems.throwIfAny();
-  const scope: SourceScope = { options, names, stageCount: stages.length };
+  const scope: SourceScope = { options, names, stageCount: dockerfile.stages.length };
   for (const line of stages.flatMap(stage => stage.instructions)) {
     for (const use of usesOf(line)) problems.attempt(() => resolveUse(use, scope));
   }
+  // A file that is refused is told all of it, also what is wrong with stages that may not be needed.
+  if (!problems.isEmpty) problems.add(findFaults(dockerfile, options));
   problems.throwIfAny();
   const target = findTarget(options.target, stages, names);
   refuseCycles(stages, scope);
   const epoch = epochSource(dockerfile, globals, options);
   const base = { ...scope, dockerfile, options, globals, stages, target };
   const reach = findReach(base, new Map());
+  problems.add(findFaults(dockerfile, options, new Set(reach.order)));
+  problems.throwIfAny();
   return {
     ...base,
     reach: reach.order,
@@ -68,15 +73,7 @@ export function makeOutline(dockerfile: Dockerfile, options: PlanOptions): Outli
   };
 }
 
-function refuseParseErrors(dockerfile: Dockerfile): void {
-  const [first, ...others] = dockerfile.diagnostics.filter(d => d.severity === 'error');
-  if (first !== undefined) {
-    throw new BuildError('dockerfile', first.message, {
-      diagnostics: others,
-      ...(first.hint === undefined ? {} : { hint: first.hint }),
-      ...(first.range === undefined ? {} : { range: first.range }),
-    });
-  }
+function refuseEmpty(dockerfile: Dockerfile): void {
   if (dockerfile.stages.length === 0) {
     throw new BuildError('dockerfile', `${printable(dockerfile.file.name)} has no stage to build`, {
       hint: 'start with FROM, for example FROM scratch',

@@ -49,9 +49,18 @@ export class Problems {
     }
   }
 
-  /** @throws BuildError the first problem, with the others as its diagnostics, when there was any */
+  get isEmpty(): boolean {
+    return this.#found.length === 0;
+  }
+
+  /** What was found elsewhere. */
+  add(found: readonly BuildError[]): void {
+    this.#found.push(...found);
+  }
+
+  /** @throws BuildError the first problem by place, with the others as its diagnostics, when there was any */
   throwIfAny(): void {
-    const [first, ...others] = this.#found;
+    const [first, ...others] = inOrder(this.#found).slice(0, maxProblems);
     if (first === undefined) return;
     if (others.length === 0) throw first;
     throw new BuildError(first.code, first.message, {
@@ -62,6 +71,14 @@ export class Problems {
       diagnostics: [...first.diagnostics, ...others.flatMap(asDiagnostics)],
     });
   }
+}
+
+/** By place, the same thing at the same place once. */
+function inOrder(found: readonly BuildError[]): BuildError[] {
+  const line = ({ range }: BuildError) => range?.start.line ?? 0;
+  const column = ({ range }: BuildError) => range?.start.column ?? 0;
+  const unique = new Map(found.map(each => [`${line(each)}:${column(each)} ${each.message}`, each]));
+  return [...unique.values()].sort((a, b) => line(a) - line(b) || column(a) - column(b));
 }
 
 function asDiagnostics(error: BuildError): Diagnostic[] {

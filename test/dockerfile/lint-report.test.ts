@@ -41,7 +41,7 @@ app/Dockerfile:3
     assert.equal(formatFindings('text', []), 'Check complete, no warnings found.\n');
   });
   it('end with what stopped the build', () => {
-    assert.match(formatFindings('text', [], { message: 'no such stage' }), /\n\nERROR: no such stage\n$/);
+    assert.match(formatFindings('text', [], [{ message: 'no such stage' }]), /\n\nERROR: no such stage\n$/);
   });
 });
 
@@ -58,7 +58,9 @@ describe('findings as JSON', () => {
     assert.equal(Buffer.from(json.sources[0].data, 'base64').toString(), file.text);
   });
   it('carry the error apart', () => {
-    const json = JSON.parse(formatFindings('json', [], { message: 'no', range: findings[0]?.range }));
+    const json = JSON.parse(
+      formatFindings('json', [], [{ message: 'no', range: findings[0]?.range }, { message: 'nor' }]),
+    );
     assert.deepEqual(json.buildError, {
       message: 'no',
       location: { ranges: [{ start: { line: 1 }, end: { line: 1 } }] },

@@ -230,6 +230,20 @@ describe('silence', () => {
   }
 });
 
+describe('ONBUILD of a stage', () => {
+  const text = 'FROM scratch AS base\nONBUILD ENV A=$B C=1\nONBUILD WORKDIR rel\n';
+  it('is checked where it fires, and not before', () => {
+    assert.deepEqual(lint(text), []);
+    assert.deepEqual(lint(`${text}FROM base\n`), [
+      "2 UndefinedVar: Usage of undefined variable '$B'",
+      '3 WorkdirRelativePath: Relative workdir "rel" can have unexpected results if the base image changes',
+    ]);
+  });
+  it('sets variables of the stage on it', () => {
+    assert.deepEqual(lint('FROM scratch AS base\nONBUILD ENV A=1\nFROM base\nENV B=$A\n'), []);
+  });
+});
+
 describe('an ignored source', () => {
   for (const source of [
     'ignored.txt',

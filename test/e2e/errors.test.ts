@@ -47,6 +47,11 @@ const cases: readonly Case[] = [
     says: [/FOO/, /Dockerfile:3\n/, /Dockerfile:4\n/],
   },
   {
+    name: 'mistakes in words and in values, before the image is asked for',
+    files: { Dockerfile: 'FROM no.invalid/base\nFOO x\nSTOPSIGNAL SIGTERN\nCOPY --chmod=999 . /\n' },
+    says: [/FOO/, /Dockerfile:3\n/, /SIGTERM\?/, /Dockerfile:4\n/],
+  },
+  {
     name: 'unknown flag',
     args: ['--no-such-flag'],
     files: { Dockerfile: 'FROM scratch\n' },

@@ -160,8 +160,12 @@ a=1
 echo "lines $a"
 EOF
 RUN <<-"EOF"
-	#!/bin/awk -f
+#!/bin/awk -f
 	BEGIN { print "awk" }
+	EOF
+RUN <<-"EOF"
+	#!/bin/awk -f
+	echo "a comment of the shell's"
 	EOF
 RUN cat <<one && cat <<'two'
 first $((1+1))
@@ -172,7 +176,14 @@ RUN 3<<EOF cat /dev/fd/3
 on a descriptor
 EOF
 `);
-  assert.deepEqual(await printed(dir), ['lines 1', 'awk', 'first 2', 'second $((1+1))', 'on a descriptor']);
+  assert.deepEqual(await printed(dir), [
+    'lines 1',
+    'awk',
+    "a comment of the shell's",
+    'first 2',
+    'second $((1+1))',
+    'on a descriptor',
+  ]);
 });
 
 test('USER takes supplementary groups out of the image, and a group that is given replaces them', async () => {
@@ -430,6 +441,28 @@ test('checks: findings end a build with status 0, --check with 1, error=true sto
   assert.equal(stopped.status, 1);
   assert.match(stopped.stderr, /error: .*MaintainerDeprecated/);
   assert.doesNotMatch((await slipway.must(['images'])).stdout, /stopped/);
+});
+
+test('checks: without a target all stages are looked at, and what cannot be built is part of JSON and SARIF', async () => {
+  const text = 'FROM scratch AS unused\nWORKDIR rel\nFROM scratch AS last\n';
+  const dir = writeContext(slipway, { Dockerfile: text });
+  assert.match((await slipway.run(['build', '--check', dir])).stdout, /WorkdirRelativePath/);
+  assert.equal((await slipway.run(['build', '--check', '--target=last', dir])).status, 0);
+  writeFileSync(join(dir, 'Dockerfile'), `${text}EXPOSE x\nSTOPSIGNAL y\n`);
+  const json = await slipway.run(['build', '--call=check,format=json', dir]);
+  assert.equal(json.status, 1);
+  const { warnings, buildError } = JSON.parse(json.stdout);
+  assert.equal(warnings.length, 1);
+  assert.deepEqual(buildError.location.ranges[0].start, { line: 4 });
+  const sarif = await slipway.run(['lint', '--format=sarif', dir]);
+  assert.equal(sarif.status, 1);
+  const levels = JSON.parse(sarif.stdout).runs[0].results.map((result: { level: string }) => result.level);
+  assert.deepEqual(levels, ['warning', 'error', 'error']);
+  const shown = await slipway.run(['lint', dir]);
+  assert.match(shown.stdout, /WorkdirRelativePath/);
+  assert.match(shown.stderr, /Dockerfile:4\n(?:.*\n)*.*Dockerfile:5\n/);
+  const targets = await slipway.must(['build', '--call=targets', dir]);
+  assert.match(targets.stdout, /unused/);
 });
 
 test('--call shows arguments and stages without building, as text or JSON', async () => {

@@ -4,7 +4,7 @@ import type { BuildRequest } from '../../build/request.ts';
 import { BuildError, printable } from '../../errors.ts';
 import type { ImageConfig } from '../../image/config.ts';
 import type { Outline } from '../../plan/outline.ts';
-import { inspectDockerfile } from '../inspect-dockerfile.ts';
+import { outlineDockerfile, printChecks, readStages } from '../inspect-dockerfile.ts';
 import type { GivenRegistryOptions } from '../options/registry-options.ts';
 import type { Session } from '../session.ts';
 
@@ -27,20 +27,17 @@ export async function callBuild(
     });
   }
   if (method === 'check') {
-    const { findings } = await inspectDockerfile(request, session);
-    const { formatFindings } = await import('../../dockerfile/lint/report.ts');
-    session.out(formatFindings(format === 'json' ? 'json' : 'text', findings));
-    if (findings.length > 0) session.status = 1;
+    await printChecks(format === 'json' ? 'json' : 'text', request, session);
     return;
   }
   const { describeOutline, formatOutline, formatTargets, listTargets } = await import('../../plan/call.ts');
   const show = <T>(value: T, text: (value: T) => string) =>
     session.out(format === 'json' ? `${JSON.stringify(value, null, 2)}\n` : text(value));
-  const { dockerfile, outline } = await inspectDockerfile(request, session);
   if (method === 'targets') {
-    show(listTargets(dockerfile), formatTargets);
+    show(listTargets(await readStages(request, session)), formatTargets);
     return;
   }
+  const outline = await outlineDockerfile(request, session);
   show(
     describeOutline(outline, await baseConfigs(outline, request, session, command, registries)),
     formatOutline,

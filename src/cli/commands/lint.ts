@@ -27,10 +27,7 @@ export function defineLint(program: Command, session: Session): void {
         .default([], 'none'),
     )
     .action(async (context: string, flags: LintFlags) => {
-      const [{ inspectDockerfile }, { formatFindings }] = await Promise.all([
-        import('../inspect-dockerfile.ts'),
-        import('../../dockerfile/lint/report.ts'),
-      ]);
+      const { printChecks } = await import('../inspect-dockerfile.ts');
       const { makeBuildRequest } = await import('../options/build-request.ts');
       const { buildDefaults } = await import('../options/build-options.ts');
       const given = flags.file === undefined ? {} : { file: flags.file };
@@ -40,8 +37,6 @@ export function defineLint(program: Command, session: Session): void {
         session.env,
         session.cwd,
       );
-      const { findings } = await inspectDockerfile(request, session);
-      session.out(formatFindings(flags.format as LintFormat, findings));
-      if (findings.length > 0) session.status = 1;
+      await printChecks(flags.format as LintFormat, request, session);
     });
 }

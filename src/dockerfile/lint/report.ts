@@ -16,19 +16,19 @@ export interface LintFailure {
 export function formatFindings(
   format: LintFormat,
   findings: readonly Diagnostic[],
-  failure?: LintFailure,
+  failures: readonly LintFailure[] = [],
 ): string {
   switch (format) {
     case 'text':
-      return asText(findings, failure);
+      return asText(findings, failures);
     case 'json':
-      return `${JSON.stringify(asJson(findings, failure), undefined, 2)}\n`;
+      return `${JSON.stringify(asJson(findings, failures), undefined, 2)}\n`;
     case 'sarif':
-      return `${JSON.stringify(asSarif(findings, failure), undefined, 2)}\n`;
+      return `${JSON.stringify(asSarif(findings, failures), undefined, 2)}\n`;
   }
 }
 
-function asText(findings: readonly Diagnostic[], failure: LintFailure | undefined): string {
+function asText(findings: readonly Diagnostic[], failures: readonly LintFailure[]): string {
   const count = findings.length;
   const found = count === 1 ? '1 warning has been found' : `${count} warnings have been found`;
   const blocks = [count === 0 ? 'Check complete, no warnings found.' : `Check complete, ${found}!`];
@@ -36,7 +36,7 @@ function asText(findings: readonly Diagnostic[], failure: LintFailure | undefine
     const title = `WARNING: ${rule}${url === undefined ? '' : ` - ${url}`}`;
     blocks.push([title, message, ...placeLines(range)].join('\n'));
   }
-  if (failure !== undefined) {
+  for (const failure of failures) {
     const hint = failure.hint === undefined ? [] : [failure.hint];
     blocks.push([`ERROR: ${failure.message}`, ...hint, ...placeLines(failure.range)].join('\n'));
   }
@@ -80,7 +80,9 @@ function location(range: SourceRange | undefined): { location?: JsonLocation } {
 }
 
 /** The object that `docker build --call=check,format=json` prints. */
-function asJson(findings: readonly Diagnostic[], failure: LintFailure | undefined): Record<string, unknown> {
+function asJson(findings: readonly Diagnostic[], failures: readonly LintFailure[]): Record<string, unknown> {
+  // That shape has room for one.
+  const [failure] = failures;
   return {
     warnings: findings.map(({ rule, message, url, range }) => ({
       ruleName: rule,
@@ -92,7 +94,7 @@ function asJson(findings: readonly Diagnostic[], failure: LintFailure | undefine
     ...(failure === undefined
       ? {}
       : { buildError: { message: failure.message, ...location(failure.range) } }),
-    sources: filesOf(findings, failure).map(({ name, text }) => ({
+    sources: filesOf(findings, failures).map(({ name, text }) => ({
       fileName: name,
       language: 'Dockerfile',
       data: Buffer.from(text, 'utf8').toString('base64'),
@@ -101,8 +103,8 @@ function asJson(findings: readonly Diagnostic[], failure: LintFailure | undefine
 }
 
 /** The files that something was found in, each once. */
-function filesOf(findings: readonly Diagnostic[], failure: LintFailure | undefined): SourceFile[] {
-  const ranges = [...findings, ...(failure === undefined ? [] : [failure])].map(({ range }) => range);
+function filesOf(findings: readonly Diagnostic[], failures: readonly LintFailure[]): SourceFile[] {
+  const ranges = [...findings, ...failures].map(({ range }) => range);
   return [...new Set(ranges.flatMap(range => (range === undefined ? [] : [range.file])))];
 }
 
@@ -111,7 +113,7 @@ function describe(name: string): { description?: string } {
   return rule === undefined ? {} : { description: rule.description };
 }
 
-function asSarif(findings: readonly Diagnostic[], failure: LintFailure | undefined): Record<string, unknown> {
+function asSarif(findings: readonly Diagnostic[], failures: readonly LintFailure[]): Record<string, unknown> {
   const known = new Set(rules.map(rule => rule.name));
   const others = [...new Set(findings.map(finding => finding.rule))].filter(name => !known.has(name));
   const descriptors = [
@@ -123,7 +125,7 @@ function asSarif(findings: readonly Diagnostic[], failure: LintFailure | undefin
     ...others.map(id => ({ id })),
   ];
   const results = findings.map(({ rule, message, range }) => sarifResult(rule, 'warning', message, range));
-  if (failure !== undefined) {
+  for (const failure of failures) {
     results.push(sarifResult('build', 'error', failure.message, failure.range));
   }
   return {

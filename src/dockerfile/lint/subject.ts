@@ -53,6 +53,8 @@ export interface Subject {
 export interface LintedStage {
   readonly stage: Stage;
   readonly lines: readonly LintedLine[];
+  /** ONBUILD instructions of the stage below, which are carried out before `lines`. */
+  readonly triggers: readonly LintedLine[];
   /** The stage below, or one further down, has a WORKDIR. */
   readonly isWorkdirSet: boolean;
 }
@@ -95,8 +97,8 @@ export function makeSubject(dockerfile: Dockerfile, context: LintContext): Subje
   for (const stage of dockerfile.stages) {
     const image = expandSafely(stage.from.image, globals, dockerfile).value;
     const below = ends.get(image);
-    const { lines, end } = walkStage(stage, below ?? firstState(stage, image, context), around);
-    stages.push({ stage, lines, isWorkdirSet: below?.isWorkdirSet ?? false });
+    const { lines, triggers, end } = walkStage(stage, below ?? firstState(stage, image, context), around);
+    stages.push({ stage, lines, triggers, isWorkdirSet: below?.isWorkdirSet ?? false });
     if (stage.name !== undefined) ends.set(stage.name, end);
   }
   return {
@@ -134,6 +136,7 @@ interface Surroundings {
 /** What is true behind the last line of a stage, for stages on it. */
 interface StageEnd extends Omit<LintedLine, 'instruction'> {
   readonly isWorkdirSet: boolean;
+  readonly onbuild: readonly StageInstruction[];
 }
 
 function firstState(stage: Stage, image: string, context: LintContext): StageEnd {
@@ -149,6 +152,7 @@ function firstState(stage: Stage, image: string, context: LintContext): StageEnd
     isEnvComplete: image === 'scratch' || facts !== undefined,
     hasShell: (facts?.shell ?? []).length > 0,
     isWorkdirSet: false,
+    onbuild: [],
   };
 }
 
@@ -156,19 +160,22 @@ function walkStage(
   stage: Stage,
   begin: StageEnd,
   around: Surroundings,
-): { readonly lines: LintedLine[]; readonly end: StageEnd } {
+): { readonly lines: LintedLine[]; readonly triggers: LintedLine[]; readonly end: StageEnd } {
   let { env, declared, hasShell, isWorkdirSet } = begin;
   const { isEnvComplete } = begin;
   const lines: LintedLine[] = [];
-  for (const instruction of stage.instructions) {
+  const onbuild: StageInstruction[] = [];
+  for (const instruction of [...begin.onbuild, ...stage.instructions]) {
     if (around.budget.copies < 0) break;
     lines.push({ instruction, env, declared, isEnvComplete, hasShell });
     if (instruction.kind === 'env') env = afterEnv(instruction, env, around);
     if (instruction.kind === 'arg') ({ env, declared } = afterArg(instruction, env, declared, around));
     if (instruction.kind === 'shell') hasShell = true;
     if (instruction.kind === 'workdir') isWorkdirSet = true;
+    if (instruction.kind === 'onbuild') onbuild.push(instruction.instruction);
   }
-  return { lines, end: { env, declared, isEnvComplete, hasShell, isWorkdirSet } };
+  const triggers = lines.splice(0, begin.onbuild.length);
+  return { lines, triggers, end: { env, declared, isEnvComplete, hasShell, isWorkdirSet, onbuild } };
 }
 
 function afterEnv(line: EnvInstruction, before: Environment, around: Surroundings): Environment {

@@ -21,7 +21,9 @@ export const undefinedVar: Rule = {
   good: 'FROM scratch\nARG VERSION=1\nLABEL version=$VERSION\n',
   *check({ dockerfile, stages }) {
     let suggestions = 0;
-    for (const line of stages.flatMap(stage => stage.lines)) {
+    for (const line of stages.flatMap(stage => [...stage.triggers, ...stage.lines])) {
+      // BuildKit says nothing of EXPOSE, and `# check=error=true` must not stop what it lets pass.
+      if (line.instruction.kind === 'expose') continue;
       for (const { name, range } of missingIn(line, dockerfile)) {
         if (line.declared.has(name) || notEnvironment.has(name)) continue;
         const near = suggestions++ < maxSuggestions ? suggest(name, line.env.keys(), true) : undefined;

@@ -12,7 +12,9 @@ export const workdirRelativePath: Rule = {
   *check({ dockerfile, stages }) {
     for (const stage of stages) {
       if (stage.isWorkdirSet) continue;
-      const line = stage.lines.find(({ instruction }) => instruction.kind === 'workdir');
+      const line = [...stage.triggers, ...stage.lines].find(
+        ({ instruction }) => instruction.kind === 'workdir',
+      );
       if (line === undefined || line.instruction.kind !== 'workdir') continue;
       const { value: path } = expandSafely(line.instruction.value, line.env, dockerfile);
       if (path.startsWith('/')) continue;

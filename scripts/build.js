@@ -40,7 +40,7 @@ const common = {
   platform: 'node',
   target: 'node20',
   packages: 'bundle',
-  external: ['koffi', 'zlib-sync'],
+  external: ['@aws-sdk/client-s3', 'koffi', 'zlib-sync'],
   plugins: [bundledLmdb],
   sourcemap: true,
   logLevel: 'warning',

@@ -1,12 +1,4 @@
-// An artifact under a tag of a registry. A tag cannot be changed on condition (OCI distribution-spec has no such thing),
-// so whoever writes looks again afterwards, and writes once more when somebody else's writing came in between:
-//
-//   read -> send blobs -> still the same? -> put manifest -> pause -> read: as wanted? -> done
-//    ^                         | no                                      | no
-//    '-------------------------+-----------------------------------------'
-//
-// Something is lost only when another writer takes longer than the pause from its last look to its own put.
-import { setTimeout as sleep } from 'node:timers/promises';
+// An artifact under a tag of a registry.
 import { BuildError } from '../errors.ts';
 import type { Descriptor } from '../image/descriptor.ts';
 import type { Digest } from '../image/digest.ts';
@@ -20,7 +12,8 @@ import { memoryBlob } from '../registry/push.ts';
 import { storedBlob } from '../registry/push-stored.ts';
 import type { FetchedManifest, Registries } from '../registry/registry.ts';
 import type { BlobSource, Store } from '../store/store.ts';
-import { type Artifact, type Draft, documentsOf, type Place } from './place.ts';
+import type { Artifact, Documents, Draft, Place } from './place.ts';
+import { type Register, rewrite, type Seen } from './rewrite.ts';
 
 export interface RegistryPlaceOptions {
   readonly registries: Registries;
@@ -31,14 +24,12 @@ export interface RegistryPlaceOptions {
   readonly settleMs?: number;
 }
 
-const maxAttempts = 40;
-
 /** @param reference with a tag */
 export function registryPlace(reference: Reference, options: RegistryPlaceOptions): Place {
   return new RegistryPlace(reference, options);
 }
 
-class RegistryPlace implements Place {
+class RegistryPlace implements Place, Register {
   readonly name: string;
   readonly #reference: Reference;
   readonly #options: RegistryPlaceOptions;
@@ -72,43 +63,48 @@ class RegistryPlace implements Place {
     addOrigin(this.#options.store, digest, `${domain}/${path}`);
   }
 
-  async update(
+  update(
     blobs: readonly Descriptor[],
     draft: (current: Artifact | undefined) => Draft | undefined,
     signal: AbortSignal,
   ): Promise<void> {
-    const sent = new Set<Digest>();
-    let isIncomplete = false;
-    for (let attempt = 0; ; attempt++) {
-      const top = await this.#manifest(this.#reference, signal, true);
-      const current = isIncomplete ? undefined : await this.#current(top, signal);
-      const next = draft(current);
-      if (!next) return;
-      if (attempt === maxAttempts) {
-        throw new BuildError('network', `others write ${this.name} all the time`, {
-          hint: 'give each builder a name of its own to write, and let all of them read all names',
-        });
-      }
-      const there = new Set(current?.manifest.layers.map(({ digest }) => digest));
-      const missing = blobs.filter(({ digest }) => !there.has(digest) && !sent.has(digest));
-      await this.#send(missing, signal);
-      for (const { digest } of missing) sent.add(digest);
-      try {
-        const tookMs = await this.#publish(next, top?.descriptor.digest, signal);
-        await pause(this.#pauseMs(tookMs, attempt), signal);
-        isIncomplete = false;
-      } catch (error) {
-        // The registry lost blobs of what is there now: begin anew, without them.
-        if (isIncomplete || !current || !lacksBlobs(error)) throw error;
-        isIncomplete = true;
-      }
-    }
+    return rewrite(this, blobs, draft, this.#options.settleMs ?? 1000, signal);
   }
 
-  /** Two that are in each other's way come back at different times. */
-  #pauseMs(tookMs: number | undefined, attempt: number): number {
-    if (tookMs === undefined) return Math.random() * 50 * (attempt + 1);
-    return Math.max(this.#options.settleMs ?? 1000, 5 * tookMs) + Math.random() * 100;
+  async look(signal: AbortSignal): Promise<Seen> {
+    const top = await this.#manifest(this.#reference, signal, true);
+    return { digest: top?.descriptor.digest, artifact: await this.#current(top, signal) };
+  }
+
+  async peek(signal: AbortSignal): Promise<Digest | undefined> {
+    return (await this.#manifest(this.#reference, signal, true))?.descriptor.digest;
+  }
+
+  async send(blobs: readonly Descriptor[], signal: AbortSignal): Promise<void> {
+    const { registries, store, source } = this.#options;
+    await registries.push(
+      {
+        references: [this.#reference],
+        documents: [],
+        blobs: blobs.map(blob => storedBlob(blob, store, source, [this.#reference.domain], signal)),
+        onDelivered: digest => this.remember(digest),
+      },
+      signal,
+    );
+  }
+
+  async sendConfig({ descriptor, bytes }: Documents['config'], signal: AbortSignal): Promise<void> {
+    const blobs = [memoryBlob(descriptor, Buffer.from(bytes))];
+    await this.#options.registries.push({ references: [this.#reference], documents: [], blobs }, signal);
+  }
+
+  async put({ descriptor, bytes }: Documents['manifest'], signal: AbortSignal): Promise<void> {
+    const documents = [{ mediaType: descriptor.mediaType, bytes: Buffer.from(bytes) }];
+    await this.#options.registries.push({ references: [this.#reference], documents, blobs: [] }, signal);
+  }
+
+  lacksBlobs(error: unknown): boolean {
+    return error instanceof BuildError && /BLOB_UNKNOWN/.test(String(error.facts.registryCode ?? ''));
   }
 
   async #manifest(
@@ -153,48 +149,6 @@ class RegistryPlace implements Place {
     await this.#options.registries.download(this.#reference, config, sink, signal);
     return { descriptor, manifest: document, config: sink.bytes };
   }
-
-  async #send(blobs: readonly Descriptor[], signal: AbortSignal): Promise<void> {
-    if (blobs.length === 0) return;
-    const { registries, store, source } = this.#options;
-    await registries.push(
-      {
-        references: [this.#reference],
-        documents: [],
-        blobs: blobs.map(blob => storedBlob(blob, store, source, [this.#reference.domain], signal)),
-        onDelivered: digest => this.remember(digest),
-      },
-      signal,
-    );
-  }
-
-  /** @returns milliseconds from the last look to the end; undefined when somebody else wrote meanwhile, and nothing was done */
-  async #publish(
-    draft: Draft,
-    expected: Digest | undefined,
-    signal: AbortSignal,
-  ): Promise<number | undefined> {
-    const { registries } = this.#options;
-    const { manifest, config } = documentsOf(draft);
-    const references = [this.#reference];
-    const blobs = [memoryBlob(config.descriptor, Buffer.from(config.bytes))];
-    await registries.push({ references, documents: [], blobs }, signal);
-    const started = performance.now();
-    const now = await this.#manifest(this.#reference, signal, true);
-    if (now?.descriptor.digest !== expected) return undefined;
-    const { mediaType } = manifest.descriptor;
-    const documents = [{ mediaType, bytes: Buffer.from(manifest.bytes) }];
-    await registries.push({ references, documents, blobs: [] }, signal);
-    return performance.now() - started;
-  }
-}
-
-function lacksBlobs(error: unknown): boolean {
-  return error instanceof BuildError && /BLOB_UNKNOWN/.test(String(error.facts.registryCode ?? ''));
-}
-
-async function pause(ms: number, signal: AbortSignal): Promise<void> {
-  await sleep(ms, undefined, { signal });
 }
 
 class Memory implements BlobSink {

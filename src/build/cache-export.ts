@@ -42,6 +42,11 @@ export async function placeOf(spec: CacheSource | WritableTarget, tools: PlaceTo
     const { registryPlace } = await import('../artifact/registry.ts');
     return registryPlace(spec.ref, { registries: await tools.registries(), store, source });
   }
+  if (spec.kind === 's3') {
+    const { s3Place } = await import('../artifact/s3.ts');
+    const { location, name, credentials } = spec;
+    return s3Place(location, name, { store, source, ...(credentials ? { credentials } : {}) });
+  }
   const directory = resolve(cwd, 'src' in spec ? spec.src : spec.dest);
   const { layoutPlace } = await import('../artifact/layout.ts');
   return layoutPlace(directory, {

@@ -1,5 +1,7 @@
 // What `--cache-from` and `--cache-to` ask for, with the keys of `docker buildx build`
 // (https://docs.docker.com/build/cache/backends/). Pure.
+import type { S3Location } from '../artifact/s3.ts';
+import type { S3Credentials } from '../artifact/s3-client.ts';
 import { csvFields } from '../dockerfile/csv.ts';
 import { parseBoolean } from '../dockerfile/directives.ts';
 import { suggest } from '../dockerfile/suggest.ts';
@@ -8,7 +10,18 @@ import { type Digest, parseDigest } from '../image/digest.ts';
 import type { Compression } from '../image/media-type.ts';
 import { parseReference, type Reference, withDefaultTag } from '../image/reference.ts';
 
+/** A cache in a bucket of an S3-compatible server. */
+export interface S3Cache {
+  readonly kind: 's3';
+  readonly location: S3Location;
+  /** Of the cache in the bucket. */
+  readonly name: string;
+  /** Absent: those of the environment. */
+  readonly credentials?: S3Credentials;
+}
+
 export type CacheSource =
+  | S3Cache
   | { readonly kind: 'registry'; readonly ref: Reference }
   | { readonly kind: 'local'; readonly src: string; readonly tag?: string; readonly digest?: Digest };
 
@@ -25,6 +38,7 @@ interface Writing {
 }
 
 export type CacheTarget =
+  | (S3Cache & Writing)
   | ({ readonly kind: 'registry'; readonly ref: Reference } & Writing)
   | ({
       readonly kind: 'local';
@@ -43,16 +57,31 @@ const writingKeys = [
   'oci-mediatypes',
   'image-manifest',
 ];
+const s3Keys = [
+  'bucket',
+  'region',
+  'prefix',
+  'blobs_prefix',
+  'manifests_prefix',
+  'name',
+  'endpoint_url',
+  'use_path_style',
+  'access_key_id',
+  'secret_access_key',
+  'session_token',
+];
 const sourceKeys: Readonly<Record<string, readonly string[]>> = {
   registry: ['ref'],
   local: ['src', 'tag', 'digest'],
+  s3: s3Keys,
 };
 const targetKeys: Readonly<Record<string, readonly string[]>> = {
   registry: ['ref', ...writingKeys],
   local: ['dest', 'tag', 'reset', ...writingKeys],
   inline: ['mode', 'ignore-error'],
+  s3: [...s3Keys, ...writingKeys],
 };
-const elsewhere = ['gha', 's3', 'azblob'];
+const elsewhere = ['gha', 'azblob'];
 
 /** @throws BuildError `usage`, `unsupported` */
 export function parseCacheSource(text: string): CacheSource {
@@ -66,6 +95,8 @@ export function parseCacheSource(text: string): CacheSource {
   switch (spec.known(sourceKeys)) {
     case 'registry':
       return { kind: 'registry', ref: reference(spec) };
+    case 's3':
+      return s3Cache(spec);
     default: {
       const digest = spec.get('digest');
       return {
@@ -84,6 +115,8 @@ export function parseCacheTarget(text: string): CacheTarget {
   switch (spec.known(targetKeys)) {
     case 'registry':
       return { kind: 'registry', ref: reference(spec), ...writing(spec) };
+    case 's3':
+      return { ...s3Cache(spec), ...writing(spec) };
     case 'local':
       return {
         kind: 'local',
@@ -101,6 +134,34 @@ export function parseCacheTarget(text: string): CacheTarget {
       }
       return { kind: 'inline' };
   }
+}
+
+function s3Cache(spec: Spec): S3Cache {
+  const [region, endpoint] = [spec.get('region'), spec.get('endpoint_url')];
+  if (endpoint !== undefined && !/^https?:\/\/[^/]/.test(endpoint)) {
+    throw spec.wrong('endpoint_url is no http or https URL');
+  }
+  const [accessKeyId, secretAccessKey] = [spec.get('access_key_id'), spec.get('secret_access_key')];
+  if ((accessKeyId === undefined) !== (secretAccessKey === undefined)) {
+    throw spec.wrong('access_key_id and secret_access_key belong together');
+  }
+  const sessionToken = spec.get('session_token');
+  return {
+    kind: 's3',
+    location: {
+      bucket: spec.need('bucket', 'NAME'),
+      ...(region === undefined ? {} : { region }),
+      ...(endpoint === undefined ? {} : { endpoint }),
+      pathStyle: spec.flag('use_path_style', false),
+      prefix: spec.get('prefix') ?? '',
+      blobsPrefix: spec.get('blobs_prefix') ?? 'blobs/',
+      manifestsPrefix: spec.get('manifests_prefix') ?? 'manifests/',
+    },
+    name: spec.get('name') ?? 'slipway',
+    ...(accessKeyId !== undefined && secretAccessKey !== undefined
+      ? { credentials: { accessKeyId, secretAccessKey, ...(sessionToken ? { sessionToken } : {}) } }
+      : {}),
+  };
 }
 
 function reference(spec: Spec): Reference {
@@ -219,9 +280,11 @@ class Spec {
   }
 
   wrong(why: string, hint?: string): BuildError {
+    // Keys may stand in it.
+    const shown = this.type === 's3' || /secret|token/i.test(this.#text) ? 'type=s3,...' : this.#text;
     return new BuildError(
       'usage',
-      `${this.name} ${printable(this.#text)}: ${why}`,
+      `${this.name} ${printable(shown)}: ${why}`,
       hint === undefined ? {} : { hint },
     );
   }

@@ -20,6 +20,10 @@ export async function openCaches(
 ): Promise<Caches> {
   const { cacheFrom = [], cacheTo = [] } = request;
   if (cacheFrom.length === 0 && cacheTo.length === 0) return { tools: wired.tools, kept: work => work() };
+  if ([...cacheFrom, ...cacheTo].some(({ kind }) => kind === 's3')) {
+    // Before anything is built.
+    await (await import('../artifact/s3-client.ts')).loadS3Client();
+  }
   const [{ exportCaches, placeOf }, { FinishedSteps }, { openRemoteCaches }] = await Promise.all([
     import('../build/cache-export.ts'),
     import('../build/finished-steps.ts'),
@@ -73,7 +77,7 @@ function usable(
   warn: (text: string) => void,
 ): readonly CacheSource[] {
   if (!offline) return sources;
-  const here = sources.filter(({ kind }) => kind !== 'registry');
-  if (here.length < sources.length) warn('the build is offline: caches in registries are not read');
+  const here = sources.filter(({ kind }) => kind === 'local');
+  if (here.length < sources.length) warn('the build is offline: only caches in directories are read');
   return here;
 }

@@ -12,12 +12,13 @@ import { BuildError, printable } from '../errors.ts';
 import type { Emit, Outcome } from '../events.ts';
 import type { Push, StreamBlob } from '../export/tools.ts';
 import { rootlessOf } from '../host/ids.ts';
+import type { Descriptor } from '../image/descriptor.ts';
 import { shortId } from '../image/digest.ts';
 import { parseReference, withDefaultTag } from '../image/reference.ts';
 import type { ImageTools } from '../images/tools.ts';
 import { sharedPool } from '../layer/pool.ts';
 import { openLayers } from '../layer/store-layers.ts';
-import { layoutsOf } from '../registry/pull.ts';
+import { bucketsOf, layoutsOf, originsOf } from '../registry/pull.ts';
 import type { Registries } from '../registry/registry.ts';
 import type { Isolation } from '../sandbox/probe.ts';
 import { defaultStoreRoot, openStore } from '../store/open.ts';
@@ -114,7 +115,11 @@ export function openMountPlace(images: ImageTools): TravelTools['open'] {
 
 export async function openTools(session: Session, command: Command, options: WireOptions): Promise<Wired> {
   const store = await openStoreFor(session, command);
-  const network = withLayouts(store, options.offline ? noNetwork() : lazyNetwork(session, store, options));
+  const network = withPlaces(
+    store,
+    options.offline ? noNetwork() : lazyNetwork(session, store, options),
+    options,
+  );
   const layers = openLayers(store, network.source);
   const claimed: BlobSource = {
     fetch: (blob, signal) =>
@@ -208,12 +213,20 @@ function noNetwork(): Network {
   };
 }
 
-/** Blobs that a directory was seen to have come from there. */
-function withLayouts(store: Store, network: Network): Network {
+/** Blobs that a directory or a bucket was seen to have come from there. */
+function withPlaces(store: Store, network: Network, { emit, offline }: WireOptions): Network {
   const fetch: BlobSource['fetch'] = async (blob, signal) => {
     if (layoutsOf(store, blob.digest).length > 0) {
       const { fetchFromLayouts } = await import('../artifact/layout.ts');
       if (await fetchFromLayouts(store, blob, signal)) return;
+    }
+    if (!offline && bucketsOf(store, blob.digest).length > 0) {
+      const { fetchFromBuckets } = await import('../artifact/s3.ts');
+      try {
+        if (await announced(blob, emit, () => fetchFromBuckets(store, blob, signal))) return;
+      } catch (error) {
+        if (originsOf(store, blob.digest).length === 0) throw error;
+      }
     }
     await network.source.fetch(blob, signal);
   };
@@ -255,16 +268,7 @@ function lazyNetwork(session: Session, store: Store, { emit, registries: given }
     source: {
       fetch: async (descriptor, signal) => {
         if (store.blobs.path(descriptor.digest)) return;
-        const id = `blob:${descriptor.digest}`;
-        const name = `[internal] fetch ${shortId(descriptor.digest)} (${formatSize(descriptor.size)})`;
-        emit({ kind: 'start', id, name, atMs: Date.now() });
-        let outcome: Outcome = 'failed';
-        try {
-          await (await source()).fetch(descriptor, signal);
-          outcome = 'done';
-        } finally {
-          emit({ kind: 'end', id, outcome, atMs: Date.now() });
-        }
+        await announced(descriptor, emit, async () => (await source()).fetch(descriptor, signal));
       },
     },
     download: async request => (await web())(request),
@@ -274,6 +278,21 @@ function lazyNetwork(session: Session, store: Store, { emit, registries: given }
       for (const close of closers) await close();
     },
   };
+}
+
+/** Shows that a blob is fetched. */
+async function announced<T>({ digest, size }: Descriptor, emit: Emit, work: () => Promise<T>): Promise<T> {
+  const id = `blob:${digest}`;
+  const name = `[internal] fetch ${shortId(digest)} (${formatSize(size)})`;
+  emit({ kind: 'start', id, name, atMs: Date.now() });
+  let outcome: Outcome = 'failed';
+  try {
+    const result = await work();
+    outcome = 'done';
+    return result;
+  } finally {
+    emit({ kind: 'end', id, outcome, atMs: Date.now() });
+  }
 }
 
 function once<T>(make: () => Promise<T>): () => Promise<T> {

@@ -42,7 +42,7 @@ export function rememberOrigins(store: Store, image: ResolvedImage): void {
   }
 }
 
-/** @param place `domain/path`, or the absolute path of an OCI layout; the latest comes first */
+/** @param place `domain/path`, the absolute path of an OCI layout, or `s3:` and a bucket; the latest comes first */
 export function addOrigin(store: Store, digest: Digest, place: string): void {
   const known = placesOf(store, digest);
   if (known[0] === place) return;
@@ -52,12 +52,17 @@ export function addOrigin(store: Store, digest: Digest, place: string): void {
 
 /** `domain/path` of repositories that were seen to have the blob. */
 export function originsOf(store: Store, digest: Digest): readonly string[] {
-  return placesOf(store, digest).filter(place => !place.startsWith('/'));
+  return placesOf(store, digest).filter(place => !/^(?:\/|s3:)/.test(place));
 }
 
 /** OCI layouts that were seen to have the blob. */
 export function layoutsOf(store: Store, digest: Digest): readonly string[] {
   return placesOf(store, digest).filter(place => place.startsWith('/'));
+}
+
+/** Buckets that were seen to have the blob. */
+export function bucketsOf(store: Store, digest: Digest): readonly string[] {
+  return placesOf(store, digest).filter(place => place.startsWith('s3:'));
 }
 
 function placesOf(store: Store, digest: Digest): readonly string[] {

@@ -65,6 +65,41 @@ describe('--cache-to', () => {
   }
 });
 
+describe('type=s3', () => {
+  const location = {
+    bucket: 'b',
+    pathStyle: false,
+    prefix: '',
+    blobsPrefix: 'blobs/',
+    manifestsPrefix: 'manifests/',
+  };
+
+  it('is understood with what is usual', () => {
+    assert.deepEqual(parseCacheSource('type=s3,bucket=b'), { kind: 's3', location, name: 'slipway' });
+  });
+
+  it('is understood with all keys', () => {
+    const text =
+      'type=s3,bucket=b,region=eu,endpoint_url=http://s:1,use_path_style=true,prefix=p/,blobs_prefix=x/,manifests_prefix=y/,name=n,access_key_id=i,secret_access_key=s,session_token=t,mode=max';
+    assert.deepEqual(parseCacheTarget(text), {
+      kind: 's3',
+      location: {
+        bucket: 'b',
+        region: 'eu',
+        endpoint: 'http://s:1',
+        pathStyle: true,
+        prefix: 'p/',
+        blobsPrefix: 'x/',
+        manifestsPrefix: 'y/',
+      },
+      name: 'n',
+      credentials: { accessKeyId: 'i', secretAccessKey: 's', sessionToken: 't' },
+      ...writing,
+      mode: 'max',
+    });
+  });
+});
+
 describe('what cannot be done', () => {
   const refused: [typeof parseCacheSource | typeof parseCacheTarget, string, string, RegExp][] = [
     [parseCacheSource, 'type=inline', 'usage', /found by its name/],
@@ -92,7 +127,15 @@ describe('what cannot be done', () => {
     [parseCacheTarget, `type=registry,ref=x@sha256:${'a'.repeat(64)}`, 'usage', /digest/],
     [parseCacheTarget, 'type=local,dest=x,tag=a/b', 'usage', /no tag/],
     [parseCacheTarget, 'type=inline,mode=max', 'usage', /own steps only/],
-    [parseCacheTarget, 'type=s3,bucket=x', 'unsupported', /type=s3 is not supported/],
+    [parseCacheTarget, 'type=s3', 'usage', /needs bucket/],
+    [parseCacheTarget, 'type=s3,bucket=x,endpoint_url=ftp://x', 'usage', /no http or https URL/],
+    [
+      parseCacheTarget,
+      'type=s3,bucket=x,access_key_id=x',
+      'usage',
+      /type=s3,\.\.\.: access_key_id and secret/,
+    ],
+    [parseCacheTarget, 'type=s3,bucket=x,touch_refresh=24h', 'usage', /no key "touch_refresh"/],
   ];
   for (const [parse, text, code, message] of refused) {
     it(`${parse === parseCacheSource ? 'from' : 'to'} ${text || 'nothing'}`, () => {

@@ -70,13 +70,13 @@ function addCacheOptions(command: Command): Command {
     .addOption(
       repeated(
         '--cache-from <spec>',
-        'take results from: an image or cache in a registry, type=registry|local,...',
+        'take results from: an image or cache in a registry, type=registry|local|s3,...',
       ),
     )
     .addOption(
       repeated(
         '--cache-to <spec>',
-        'put results into: type=registry,ref=...|local,dest=...|inline, mode=min|max',
+        'put results into: type=registry,ref=...|local,dest=...|s3,bucket=...|inline, mode=min|max',
       ),
     )
     .option('--explain', 'say of every executed step why it was not cached')

@@ -94,11 +94,8 @@ function isOff(value: boolean | string): boolean {
 
 function isOffline(flags: BuildFlags): boolean {
   if (!flags.offline) return false;
-  if (flags.cacheTo.some(text => parseCacheTarget(text).kind === 'registry')) {
-    throw usage(
-      '--offline does not go with a cache in a registry',
-      'use --cache-to type=local,dest=DIRECTORY',
-    );
+  if (flags.cacheTo.some(text => ['registry', 's3'].includes(parseCacheTarget(text).kind))) {
+    throw usage('--offline does not go with a cache on a server', 'use --cache-to type=local,dest=DIRECTORY');
   }
   if (flags.push || flags.output.some(text => /(?:^|,)(?:type=registry|push=true)(?:,|$)/.test(text))) {
     throw usage('--offline does not go with pushing to a registry');

@@ -66,9 +66,3 @@ export function localRfc3339(created: string): string {
   const away = Math.abs(minutes);
   return `${local}${minutes < 0 ? '-' : '+'}${two(Math.floor(away / 60))}:${two(away % 60)}`;
 }
-
-/** The first `width` characters, the last of them an ellipsis when there are more. */
-export function ellipsis(text: string, width: number): string {
-  const characters = [...text];
-  return characters.length <= width ? text : `${characters.slice(0, width - 1).join('')}…`;
-}

@@ -9,6 +9,8 @@ export interface Listing {
   /** Fields of the table without a format. */
   readonly columns: readonly string[];
   readonly rows: readonly Readonly<Record<string, string>>[];
+  /** By field: texts of the table that JSON has others for. */
+  readonly inJson?: Readonly<Record<string, Readonly<Record<string, string>>>>;
 }
 
 /**
@@ -20,8 +22,8 @@ export function renderListing(listing: Listing, format: string | undefined): str
     return table([listing.columns.map(name => listing.heads[name] ?? ''), ...cells(listing)]);
   }
   if (format === 'json' || /^\{\{\s*json\s+\.\s*\}\}$/.test(format))
-    return listing.rows.map(row => `${jsonRow(row)}\n`).join('');
-  const isTable = /^table\s/.test(format);
+    return listing.rows.map(row => `${jsonRow(row, listing.inJson)}\n`).join('');
+  const isTable = format.startsWith('table');
   const template = compileTemplate(unescaped(isTable ? format.slice(5).trim() : format));
   const lines = listing.rows.map(row => template(rowValue(row)));
   if (!isTable) return lines.map(line => `${line}\n`).join('');
@@ -38,8 +40,12 @@ function rowValue(row: Readonly<Record<string, string>>): Value {
 }
 
 /** Go writes these characters so inside of JSON texts. */
-function jsonRow(row: Readonly<Record<string, string>>): string {
-  const sorted = Object.fromEntries(Object.entries(row).sort(([a], [b]) => (a < b ? -1 : 1)));
+function jsonRow(row: Readonly<Record<string, string>>, inJson: Listing['inJson'] = {}): string {
+  const sorted = Object.fromEntries(
+    Object.entries(row)
+      .sort(([a], [b]) => (a < b ? -1 : 1))
+      .map(([field, text]) => [field, inJson[field]?.[text] ?? text]),
+  );
   return JSON.stringify(sorted).replace(
     /[<>&]/g,
     c => `\\u00${c.charCodeAt(0).toString(16).padStart(2, '0')}`,

@@ -7,7 +7,7 @@ import { familiarReference, formatReference, parseReference, withDefaultTag } fr
 import { openImageFile } from '../load/file-reference.ts';
 import { type LoadedImage, loadImages } from '../load/image-file.ts';
 import { readImage } from '../store/images.ts';
-import { manifestsBelow } from './source.ts';
+import { manifestsBelow, requirePlatform } from './source.ts';
 import type { ImageTools } from './tools.ts';
 
 export interface LoadResult {
@@ -18,18 +18,17 @@ export interface LoadResult {
 
 /**
  * Loads every image; nothing gets a name unless all could be read.
- * @param path of an archive (packed or not) or of a layout's directory
+ * @param file an archive (packed or not) or a layout's directory; `shown` is what messages call it, default its path
  * @param platform only this one of an image of several
  * @throws BuildError `not-found`, `integrity`, `hostile`, `unsupported`
  */
 export async function loadFile(
-  path: string,
-  kind: 'archive' | 'directory',
+  file: { readonly kind: 'archive' | 'directory'; readonly path: string; readonly shown?: string },
   tools: ImageTools,
   platform?: Platform,
 ): Promise<LoadResult[]> {
   const { store, signal } = tools;
-  await using container = await openImageFile({ kind, path }, store, signal);
+  await using container = await openImageFile(file, store, signal);
   const loaded = [];
   for (const image of unite(await loadImages(container, store, signal))) {
     loaded.push({ ...(await readLoaded(image, tools, platform)), names: namesFrom(image) });
@@ -46,7 +45,8 @@ export async function loadFile(
 
 async function readLoaded(image: LoadedImage, tools: ImageTools, platform: Platform | undefined) {
   if (platform) {
-    const { descriptor, manifest } = await readImage(tools.store, image.descriptor, platform);
+    const { descriptor, manifest, config } = await readImage(tools.store, image.descriptor, platform);
+    requirePlatform(image.names[0] ?? manifest.config.digest, config.platform, platform);
     return { descriptor, id: manifest.config.digest };
   }
   const [first] = await manifestsBelow(image.descriptor, tools);

@@ -13,6 +13,8 @@ export interface Pulled {
   readonly digest: Digest;
   /** It was not what the name stood for already. */
   readonly isNew: boolean;
+  /** Of the image: another than asked for when the registry has only that one. */
+  readonly platform: Platform;
 }
 
 /** @throws BuildError `not-found`, `auth`, `network`, ...; no name changes then */
@@ -26,5 +28,5 @@ export async function pullInto(reference: Reference, platform: Platform, tools: 
   const isNew = store.names.get(name)?.descriptor.digest !== image.descriptor.digest;
   await store.names.set(byDigest, image.descriptor, 'registry');
   if (name !== byDigest) await store.names.set(name, image.descriptor, 'registry');
-  return { name, digest: image.top.digest, isNew };
+  return { name, digest: image.top.digest, isNew, platform: image.config.platform };
 }

@@ -8,6 +8,7 @@ import { familiarReference, formatReference, type Reference } from '../image/ref
 import { pushStored } from '../registry/push-stored.ts';
 import { readImage } from '../store/images.ts';
 import { isByDigest } from './catalog.ts';
+import { requirePlatform } from './source.ts';
 import type { ImageTools } from './tools.ts';
 
 /** @param all every tag of the repository @returns full names @throws BuildError `not-found` when there is none */
@@ -36,9 +37,12 @@ export async function pushNamed(
   const { store, layers, source, signal } = tools;
   const named = store.names.get(formatReference(reference));
   if (!named) throw new BuildError('not-found', `there is no image ${familiarReference(reference)}`);
-  const chosen = platform
-    ? (await readImage(store, named.descriptor, platform)).descriptor
-    : named.descriptor;
+  let chosen = named.descriptor;
+  if (platform) {
+    const { descriptor, config } = await readImage(store, named.descriptor, platform);
+    requirePlatform(familiarReference(reference), config.platform, platform);
+    chosen = descriptor;
+  }
   const registries = await tools.registries();
   // Layers that are packed now are sent meanwhile.
   const tap = async () => registries.stream(reference, signal);

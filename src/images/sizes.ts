@@ -1,6 +1,8 @@
-// How large images are, as docker counts it: the bytes of all files in all layers. Known once, remembered.
+// How large images are, as docker counts it: the bytes of all files in all layers, a symlink being as large as its
+// target's name. Known once, remembered.
 import type { Descriptor } from '../image/descriptor.ts';
 import type { DiffId } from '../image/digest.ts';
+import type { LayerEntry } from '../tree/entry.ts';
 import type { ImageTools } from './tools.ts';
 
 /** One for each layer, in bytes. A layer that was never fetched counts as the size of its blob. */
@@ -22,7 +24,7 @@ export async function imageSize(image: Parameters<typeof layerSizes>[0], tools: 
 
 async function layerSize(diffId: DiffId, blob: Descriptor | undefined, tools: ImageTools): Promise<number> {
   const { store, layers, signal } = tools;
-  const key = `size ${diffId}`;
+  const key = `bytes ${diffId}`;
   const known = store.meta.get('misc', key);
   if (typeof known === 'number') return known;
   const isHere =
@@ -31,7 +33,11 @@ async function layerSize(diffId: DiffId, blob: Descriptor | undefined, tools: Im
   if (!isHere) return blob?.size ?? 0;
   if (blob) layers.adopt(diffId, blob);
   const { entries } = await layers.index(diffId, signal, 'names');
-  const size = entries.reduce((sum, entry) => sum + (entry.type === 'file' ? entry.size : 0), 0);
+  const size = entries.reduce((sum, entry) => sum + bytesOf(entry), 0);
   store.meta.set('misc', key, size);
   return size;
+}
+
+function bytesOf(entry: LayerEntry): number {
+  return entry.type === 'file' ? entry.size : entry.type === 'symlink' ? (entry.linkTarget ?? '').length : 0;
 }

@@ -57,13 +57,17 @@ export interface OpenedImage {
  */
 export async function openImage(text: string, tools: ImageTools, platform?: Platform): Promise<OpenedImage> {
   const opened = await open(parsePlace(text, tools.cwd), tools, platform);
-  if (platform && platformDistance(platform, opened.config.platform) === undefined) {
-    throw new BuildError(
-      'not-found',
-      `the image ${printable(text)} is for ${formatPlatform(opened.config.platform)}, not for ${formatPlatform(platform)}`,
-    );
-  }
+  if (platform) requirePlatform(text, opened.config.platform, platform);
   return opened;
+}
+
+/** @throws BuildError `not-found` when an image that has no others is for another platform than the user asked for */
+export function requirePlatform(text: string, found: Platform, wanted: Platform): void {
+  if (platformDistance(wanted, found) !== undefined) return;
+  throw new BuildError(
+    'not-found',
+    `the image ${printable(text)} is for ${formatPlatform(found)}, not for ${formatPlatform(wanted)}`,
+  );
 }
 
 async function open(

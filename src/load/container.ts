@@ -80,10 +80,16 @@ const maxLinks = 8;
 /**
  * A tar file, compressed or not. A compressed one is unpacked to `spool` (a path in a private directory) first, so that
  * its members can be read in any order.
+ * @param shown what messages call it
  * @throws BuildError `not-found`, `integrity`
  */
-export async function tarContainer(path: string, spool: string, signal: AbortSignal): Promise<Container> {
-  const file = await plainTar(path, spool, signal);
+export async function tarContainer(
+  path: string,
+  spool: string,
+  signal: AbortSignal,
+  shown = printable(path),
+): Promise<Container> {
+  const file = await plainTar(path, spool, signal, shown);
   const members = await indexTar(file, signal);
   // Old `docker save` wrote a layer that occurs twice as a symlink to the first one.
   const find = (name: string): Member | undefined => {
@@ -93,19 +99,19 @@ export async function tarContainer(path: string, spool: string, signal: AbortSig
       if (member?.kind !== 'link') return member;
       wanted = joinLink(wanted, member.target);
     }
-    throw new BuildError('hostile', `${printable(name)} in ${path} is a link cycle`);
+    throw new BuildError('hostile', `${printable(name)} in ${shown} is a link cycle`);
   };
   const fileMember = (name: string): Member | undefined => {
     const member = find(name);
     return member?.kind === 'file' ? member : undefined;
   };
   return {
-    description: path,
+    description: shown,
     has: name => fileMember(name) !== undefined,
     size: name => fileMember(name)?.size,
     async *stream(name) {
       const member = fileMember(name);
-      if (!member) throw new BuildError('integrity', `${path} has no file ${printable(name)}`);
+      if (!member) throw new BuildError('integrity', `${shown} has no file ${printable(name)}`);
       if (member.size === 0) return;
       const end = member.offset + member.size - 1;
       yield* createReadStream(file, { start: member.offset, end, highWaterMark: 1024 * 1024 });
@@ -114,24 +120,24 @@ export async function tarContainer(path: string, spool: string, signal: AbortSig
   };
 }
 
-async function plainTar(path: string, spool: string, signal: AbortSignal): Promise<string> {
+async function plainTar(path: string, spool: string, signal: AbortSignal, shown: string): Promise<string> {
   const head = Buffer.alloc(512);
   try {
-    if (!(await stat(path)).isFile()) throw new BuildError('not-found', `${path} is not a file`);
+    if (!(await stat(path)).isFile()) throw new BuildError('not-found', `${shown} is not a file`);
     const handle = await open(path);
     await handle.read(head, 0, head.length, 0).finally(() => handle.close());
   } catch (error) {
     if (error instanceof BuildError) throw error;
     if (errnoOf(error) === 'ENOENT')
-      throw new BuildError('not-found', `there is no file ${path}`, { cause: error });
-    throw new BuildError('not-found', `${path} cannot be read: ${messageOf(error)}`, { cause: error });
+      throw new BuildError('not-found', `there is no file ${shown}`, { cause: error });
+    throw new BuildError('not-found', `${shown} cannot be read: ${messageOf(error)}`, { cause: error });
   }
   const kind = detectCompression(head);
   if (kind === 'tar') return path;
   if (kind === 'none') {
     throw new BuildError(
       'integrity',
-      `${path} is no image archive: it is neither a tar nor a compressed one`,
+      `${shown} is no image archive: it is neither a tar nor a compressed one`,
     );
   }
   await pipeline(

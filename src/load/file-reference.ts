@@ -41,9 +41,12 @@ export function parseFileReference(text: string, cwd: string): FileReference | u
   return { ...kind, path: isAbsolute(path) ? path : resolve(cwd, path), ...(select ? { select } : {}) };
 }
 
-/** The file, to be read and disposed of; a compressed archive is unpacked into the store's temporary directory first. */
+/**
+ * The file, to be read and disposed of; a compressed archive is unpacked into the store's temporary directory first.
+ * @param file `shown` is what messages call it, default its path
+ */
 export async function openImageFile(
-  file: Pick<FileReference, 'kind' | 'path'>,
+  file: Pick<FileReference, 'kind' | 'path'> & { readonly shown?: string },
   store: Store,
   signal: AbortSignal,
 ): Promise<Container> {
@@ -52,7 +55,7 @@ export async function openImageFile(
       throw new BuildError('not-found', `there is no directory ${printable(file.path)}`);
     return directoryContainer(file.path);
   }
-  return tarContainer(file.path, join(store.tmp, temporaryName('unpacked-')), signal);
+  return tarContainer(file.path, join(store.tmp, temporaryName('unpacked-')), signal, file.shown);
 }
 
 /** The one image that is meant. @throws BuildError `not-found` when there is none, or when it could be several */

@@ -1,8 +1,9 @@
 // Tables, and times as Go prints them.
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { ellipsis, goTime, localRfc3339 } from '../../src/cli/format.ts';
+import { goTime, localRfc3339 } from '../../src/cli/format.ts';
 import { renderListing } from '../../src/cli/listing.ts';
+import { ellipsis } from '../../src/cli/width.ts';
 import { run } from '../support/program.ts';
 
 const listing = {
@@ -20,6 +21,17 @@ test('columns are ten wide at least and three apart, the last one is not padded'
     'IMAGE ID           NAME\nabc                one\na much longer id   <two>\n',
   );
   assert.equal(renderListing({ ...listing, rows: [] }, 'table'), 'IMAGE ID   NAME\n');
+});
+
+test('wide characters take two columns', () => {
+  const rows = [
+    { ID: '日本語の説明文', Name: 'one' },
+    { ID: 'abc', Name: 'two' },
+  ];
+  assert.equal(
+    renderListing({ ...listing, rows }, undefined),
+    'IMAGE ID         NAME\n日本語の説明文   one\nabc              two\n',
+  );
 });
 
 test('a format is filled in for each row, with a head in front for tables', () => {
@@ -49,4 +61,5 @@ test('times are those of the local zone', async () => {
 test('long texts end with an ellipsis', () => {
   assert.equal(ellipsis('abcdef', 6), 'abcdef');
   assert.equal(ellipsis('abcdefg', 6), 'abcde…');
+  assert.equal(ellipsis('日本語の説明', 6), '日本…');
 });

@@ -103,7 +103,7 @@ test('what is no image archive, or the half of one, is refused and nothing gets 
   damaged.write('X', whole.indexOf('second'));
   for (const [bytes, message] of [
     [whole.subarray(0, whole.length / 2), /archive|ends|truncated|end/],
-    [Buffer.from('no archive'), /no image archive/],
+    [Buffer.from('no archive'), /error: standard input is no image archive/],
     [damaged, /damaged/],
     [await bytesOf('files.tar'), /holds no image/],
   ] as const) {
@@ -326,6 +326,10 @@ test('search shows what Docker Hub answers, filtered and formatted', async () =>
     assert.equal(await search('-f', 'stars=3', '--format', '{{.Name}} {{.StarCount}}'), 'busybox 3000\n');
     assert.equal(await search('-f', 'is-official=false', '--format', '{{.Name}}'), 'me/busybox\n');
     assert.equal(await search('--limit', '1', '--format', '{{.Name}}'), 'busybox\n');
+    assert.equal(
+      await search('-f', 'stars=3', '--format', 'json'),
+      '{"Description":"A base image that is so small that it is a w…","IsOfficial":"true","Name":"busybox","StarCount":"3000"}\n',
+    );
     assert.equal((await slipway.run(['search', '--limit', '101', 'x'])).status, 2);
     assert.equal((await slipway.run(['search', '-f', 'stars=x', 'x'])).status, 2);
   } finally {

@@ -1,6 +1,6 @@
 // Image commands beside a real Docker engine that holds the same images: the same tables, JSON, messages.
 import assert from 'node:assert/strict';
-import { writeFileSync } from 'node:fs';
+import { symlinkSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { after, before, test } from 'node:test';
 import { type Engine, startEngine } from '../support/engine.ts';
@@ -15,11 +15,13 @@ before(async () => {
   engine = await startEngine();
   slipway = program();
   const build = async (name: string, dockerfile: string, epoch: number) => {
-    const dir = writeContext(slipway, { Dockerfile: dockerfile, file: 'twelve bytes' });
+    const files = { file: 'twelve bytes', 'd/file': 'x'.repeat(12_345) };
+    const dir = writeContext(slipway, { Dockerfile: dockerfile, ...files });
+    symlinkSync('a target of some length', join(dir, 'd/link'));
     await slipway.must(['build', '-q', '-t', name, '--build-arg', `SOURCE_DATE_EPOCH=${epoch}`, dir]);
   };
   const now = Math.floor(Date.now() / 1000);
-  const common = 'FROM scratch\nCOPY file /one\n';
+  const common = 'FROM scratch\nCOPY file /one\nCOPY d /d/\n';
   await build(
     'reg.example:5000/team/app:1',
     `${common}COPY file /two\nENV A=1 B=2\nLABEL kind=app empty=\nCMD ["/one", "<&>"]\nEXPOSE 80\nVOLUME /data\nUSER 7\nHEALTHCHECK --interval=5s CMD /one\n`,
@@ -123,6 +125,18 @@ test('inspect fills in templates as docker does', async () => {
     '{{(index .RootFS.Layers 1)}}',
   ]) {
     const args = ['inspect', '-f', format, 'reg.example:5000/team/app:1'];
+    assert.equal(await out(...args), await engine.docker(args), format);
+  }
+  // What this image has nothing of.
+  for (const format of [
+    '{{.Variant}}|{{.OsVersion}}|{{.Config.StopSignal}}|{{.Config.User}}',
+    '{{.Config.Healthcheck}} {{json .Config.Healthcheck}}{{if .Config.Healthcheck}} yes{{end}}',
+    '{{.Config.ExposedPorts}} {{len .Config.ExposedPorts}} {{json .Config.ExposedPorts}}',
+    '{{.Config.OnBuild}} {{.Config.Shell}} {{json .Config.Cmd}} {{.Config.Cmd}} {{.Config.ArgsEscaped}}',
+    '{{.Config.Labels}} {{json .Config.Labels}} {{.Config.Labels.x}}|{{index .Config.Labels "x"}}|',
+    '{{range .Config.Cmd}}{{.}}{{else}}none{{end}}',
+  ]) {
+    const args = ['inspect', '-f', format, 'small'];
     assert.equal(await out(...args), await engine.docker(args), format);
   }
 });
@@ -261,6 +275,8 @@ test('system df counts images and cache, system prune empties them', async () =>
     verbose,
     /^Images space usage:\n\nREPOSITORY +TAG +IMAGE ID +CREATED +SIZE +SHARED SIZE +UNIQUE SIZE\n/,
   );
+  const volumes = await own.must(['system', 'prune', '--volumes', '-f', '--filter', 'until=1h']);
+  assert.match(volumes.stderr, /keeps no volumes/);
   assert.match(
     await own.must(['system', 'prune'], { input: '' }).then(ended => ended.stdout),
     /\[y\/N\] Total reclaimed space: 0B\n$/,

@@ -218,5 +218,19 @@ describe('a manifest list', () => {
     await engine.docker(['tag', `${registry.host}/team/skopeo:1`, single]);
     await engine.docker(['push', '-q', single]);
     await other.must(['pull', single]);
+    const { stderr } = await other.must(['pull', '--platform', 'linux/arm64', single]);
+    assert.match(stderr, /warning: \S+ is an image for linux\/amd64 only, not for linux\/arm64/);
+    const archive = join(other.dir, 'single.tar');
+    await other.must(['save', '-o', archive, single]);
+    for (const args of [
+      ['push', single],
+      ['load', '-i', archive],
+      ['save', '-o', `${archive}2`, single],
+      ['image', 'inspect', single],
+    ]) {
+      const refused = await other.run([...args, '--platform', 'linux/arm64']);
+      assert.equal(refused.status, 1, args[0]);
+      assert.match(refused.stderr, /is for linux\/amd64, not for linux\/arm64/);
+    }
   });
 });

@@ -44,7 +44,8 @@ function saved(name: string | null, more: Record<string, unknown> = {}): Record<
 
 test('names are taken over, and what has none is kept without one', () =>
   withImages(async bench => {
-    const load = (files: Record<string, string>) => loadFile(write(bench, files), 'directory', bench.tools);
+    const load = (files: Record<string, string>) =>
+      loadFile({ path: write(bench, files), kind: 'directory' }, bench.tools);
     assert.deepEqual(
       (await load(saved('app:1'))).map(({ names }) => names),
       [['app:1']],
@@ -111,7 +112,7 @@ test('archives that cannot be used change nothing', () =>
     ];
     for (const [what, files, message] of cases) {
       await assert.rejects(
-        loadFile(write(bench, files), 'directory', bench.tools),
+        loadFile({ path: write(bench, files), kind: 'directory' }, bench.tools),
         { name: 'BuildError', message },
         what,
       );
@@ -127,7 +128,7 @@ test('of several images in an archive none gets a name when one cannot be used',
       'manifest.json': JSON.stringify([good, { ...good, RepoTags: ['BAD'], Config: 'none' }]),
       [`${sha256(config)}.json`]: config,
     });
-    await assert.rejects(loadFile(dir, 'directory', bench.tools), /has no none/);
+    await assert.rejects(loadFile({ path: dir, kind: 'directory' }, bench.tools), /has no none/);
     assert.deepEqual(bench.store.names.list(), []);
   }));
 

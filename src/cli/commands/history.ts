@@ -63,8 +63,9 @@ async function showHistory(
 }
 
 async function historyRow(row: HistoryRow, human: boolean, trunc: boolean): Promise<Record<string, string>> {
-  const [{ ago, ellipsis, formatSize, localRfc3339 }, { shortId }] = await Promise.all([
+  const [{ ago, formatSize, localRfc3339 }, { ellipsis }, { shortId }] = await Promise.all([
     import('../format.ts'),
+    import('../width.ts'),
     import('../../image/digest.ts'),
   ]);
   const createdBy = printable(row.createdBy.replaceAll('\t', ' '));

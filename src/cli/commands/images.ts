@@ -94,7 +94,7 @@ async function imageRows(
     CreatedSince: created ? ago(created, Date.now()) : 'N/A',
     CreatedAt: created ? goTime(created) : 'N/A',
     Size: formatSize(size),
-    VirtualSize: formatSize(size),
+    VirtualSize: formatSize(size, 4),
     SharedSize: 'N/A',
     UniqueSize: 'N/A',
     Containers: 'N/A',

@@ -8,9 +8,6 @@ interface InspectFlags {
   readonly platform?: string;
 }
 
-/** Objects of the JSON whose keys are the user's, not ours: a key that is missing has no value. */
-const maps = new Set(['Labels', 'ExposedPorts', 'Volumes', 'annotations']);
-
 export function defineInspect(parent: Command, session: Session): void {
   parent
     .command('inspect')
@@ -29,10 +26,10 @@ async function inspectImages(
   session: Session,
   command: Command,
 ): Promise<void> {
-  const [{ openImageTools }, { compileTemplate }, { fromJson }, { renderError }] = await Promise.all([
+  const [{ openImageTools }, { compileTemplate }, { inspectValue }, { renderError }] = await Promise.all([
     import('../wire.ts'),
     import('../template/run.ts'),
-    import('../template/value.ts'),
+    import('../inspect-value.ts'),
     import('../report-error.ts'),
   ]);
   const template = flags.format && flags.format !== 'json' ? compileTemplate(flags.format) : undefined;
@@ -48,7 +45,7 @@ async function inspectImages(
     }
   }
   if (template) {
-    for (const one of found) session.out(`${template(fromJson(one, field => maps.has(field)))}\n`);
+    for (const one of found) session.out(`${template(inspectValue(one))}\n`);
     if (found.length === 0) session.out('\n');
   } else session.out(`${JSON.stringify(found, null, flags.format === 'json' ? 0 : 4)}\n`);
   for (const error of errors) session.err(renderError(error, session.debug));

@@ -36,12 +36,13 @@ async function load(flags: LoadFlags, session: Session, command: Command): Promi
   const platform = flags.platform ? parsePlatform(flags.platform) : undefined;
   await using wired = await openImageTools(session, command);
   const tools = wired.images;
-  const path =
+  const file =
     flags.input === undefined || flags.input === '-'
-      ? await spool(tools.store.tmp, session)
-      : resolve(session.cwd, flags.input);
-  const isDirectory = statSync(path, { throwIfNoEntry: false })?.isDirectory() === true;
-  for (const { id, names } of await loadFile(path, isDirectory ? 'directory' : 'archive', tools, platform)) {
+      ? { path: await spool(tools.store.tmp, session), shown: 'standard input' }
+      : { path: resolve(session.cwd, flags.input) };
+  const isDirectory = statSync(file.path, { throwIfNoEntry: false })?.isDirectory() === true;
+  const kind = isDirectory ? 'directory' : 'archive';
+  for (const { id, names } of await loadFile({ ...file, kind }, tools, platform)) {
     for (const name of names) session.out(`Loaded image: ${name}\n`);
     if (names.length === 0) session.out(`Loaded image ID: ${id}\n`);
   }

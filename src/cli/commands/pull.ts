@@ -55,10 +55,15 @@ async function pull(text: string, flags: PullFlags, session: Session, command: C
   if (!flags.allTags && !asked.tag && !asked.digest) note('Using default tag: latest');
   for (const reference of await references(asked, flags, tools)) {
     const { pullInto } = await import('../../images/pull.ts');
-    const { name, digest, isNew } = await pullInto(reference, platform, tools);
+    const pulled = await pullInto(reference, platform, tools);
+    const { name, digest, isNew } = pulled;
     note(`Digest: ${digest}`);
     const status = isNew ? 'Downloaded newer image for' : 'Image is up to date for';
     note(`Status: ${status} ${familiarReference(parseReference(name))}`);
+    if (platforms.platformDistance(platform, pulled.platform) === undefined) {
+      const [found, wanted] = [pulled.platform, platform].map(platforms.formatPlatform);
+      session.err(`warning: ${name} is an image for ${found} only, not for ${wanted}\n`);
+    }
     if (!flags.allTags) session.out(`${name}\n`);
   }
   if (flags.allTags) session.out(`${formatReference(asked)}\n`);

@@ -46,8 +46,8 @@ async function push(text: string, flags: PushFlags, session: Session, command: C
   await using wired = await openImageTools(session, command, registries);
   const tools = wired.images;
   if (!flags.quiet) {
-    session.err(`The push refers to repository [${asked.domain}/${asked.path}]\n`);
     if (!flags.allTags && !asked.tag && !asked.digest) session.err('Using default tag: latest\n');
+    session.err(`The push refers to repository [${asked.domain}/${asked.path}]\n`);
   }
   for (const name of namesToPush(withDefaultTag(asked), flags.allTags === true, tools)) {
     const reference = parseReference(name);

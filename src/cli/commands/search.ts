@@ -20,6 +20,8 @@ interface SearchFlags extends RegistryFlags {
 
 const heads = { Name: 'NAME', Description: 'DESCRIPTION', StarCount: 'STARS', IsOfficial: 'OFFICIAL' };
 
+const inJson = { IsOfficial: { '[OK]': 'true', '': 'false' } };
+
 export function defineSearch(program: Command, session: Session): void {
   addRegistryOptions(
     program
@@ -43,7 +45,7 @@ async function search(term: string, flags: SearchFlags, session: Session): Promi
       import('../../images/search.ts'),
       import('../../host/http.ts'),
       import('../listing.ts'),
-      import('../format.ts'),
+      import('../width.ts'),
     ]);
   const given = registryOptions(flags, [term.split('/')[0] ?? ''], session.cwd);
   const http = openHttp({ env: session.env });
@@ -65,7 +67,7 @@ async function search(term: string, flags: SearchFlags, session: Session): Promi
     });
     session.out(
       renderListing(
-        { heads, columns: ['Name', 'Description', 'StarCount', 'IsOfficial'], rows },
+        { heads, columns: ['Name', 'Description', 'StarCount', 'IsOfficial'], rows, inJson },
         flags.format,
       ),
     );

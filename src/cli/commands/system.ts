@@ -14,6 +14,7 @@ interface DfFlags {
 interface PruneFlags {
   readonly all?: boolean;
   readonly force?: boolean;
+  readonly volumes?: boolean;
   readonly filter: readonly string[];
 }
 
@@ -36,6 +37,7 @@ export function defineSystem(program: Command, session: Session): void {
       ),
     )
     .option('-f, --force', 'do not ask')
+    .option('--volumes', 'volumes too, as with docker: slipway has none, and says so')
     .action((flags: PruneFlags, command: Command) => prune(flags, session, command));
 }
 
@@ -119,6 +121,7 @@ async function prune(flags: PruneFlags, session: Session, command: Command): Pro
       import('../confirm.ts'),
     ]);
   const filter = parsePruneFilter(flags.filter, Date.now());
+  if (flags.volumes) session.err('slipway keeps no volumes: there are none to remove\n');
   const images = flags.all ? 'all images' : 'all dangling images';
   if (!flags.force && !(await confirm(`WARNING! This will remove ${images} and the build cache.`, session))) {
     session.out('Total reclaimed space: 0B\n');

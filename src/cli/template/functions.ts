@@ -32,7 +32,8 @@ function length(value: Value): number {
 function index(value: Value, ...keys: readonly Value[]): Value {
   let found = value;
   for (const key of keys) {
-    if (found instanceof Map) found = found.get(text(key));
+    // A map's element that is not there is its type's zero, and these maps hold texts.
+    if (found instanceof Map) found = found.has(text(key)) ? found.get(text(key)) : '';
     else if (Array.isArray(found)) {
       const i = whole(key);
       if (i < 0 || i >= found.length) throw new Error(`there is no item ${i} in a list of ${found.length}`);

@@ -15,6 +15,10 @@ export interface Struct {
   readonly [field: string]: Value;
 }
 
+/** Go's nil slice and nil map: empty, but `null` in JSON. */
+export const nilList: readonly Value[] = Object.freeze([]);
+export const nilMap: Map<string, Value> = new Map();
+
 export function isStruct(value: Value): value is Struct {
   return typeof value === 'object' && value !== null && !Array.isArray(value) && !(value instanceof Map);
 }
@@ -28,7 +32,8 @@ export function isTrue(value: Value): boolean {
 
 /** As Go's fmt prints it with %v. */
 export function show(value: Value): string {
-  if (value === undefined || value === null) return '<no value>';
+  if (value === undefined) return '<no value>';
+  if (value === null) return '<nil>';
   if (typeof value === 'number') return showNumber(value);
   if (typeof value !== 'object') return String(value);
   return showInside(value);
@@ -55,7 +60,7 @@ export function toJson(value: Value): string {
 }
 
 function plain(value: Value): unknown {
-  if (value === undefined) return null;
+  if (value === undefined || value === nilList || value === nilMap) return null;
   if (Array.isArray(value)) return value.map(plain);
   if (value instanceof Map) {
     const entries = [...value].sort(([a], [b]) => (a < b ? -1 : 1));

@@ -3,32 +3,7 @@
 // One value per context: 100,000 files are one database read of 9 MB (25 ms) where a value per file costs ten times that.
 import { algorithmOf, type Digest, hexOf } from '../image/digest.ts';
 import type { Meta } from '../store/store.ts';
-
-/** What the kernel says about a regular file: the fields of a `BigIntStats`. */
-export interface FileStamp {
-  readonly dev: bigint;
-  readonly ino: bigint;
-  readonly size: bigint;
-  readonly mtimeNs: bigint;
-  readonly ctimeNs: bigint;
-}
-
-export interface StatIndex {
-  /** The content of a file that has not changed since {@link remember}; undefined when it must be read. */
-  lookup(stamp: FileStamp): Digest | undefined;
-  /**
-   * @param stamp taken before the content was read
-   * @param digest sha256 of what was read
-   */
-  remember(stamp: FileStamp, digest: Digest): void;
-  /**
-   * So many files of the set are perhaps not asked for, because they are known to be unchanged all together: what the
-   * index has of them stays.
-   */
-  passOver(files: number): void;
-  /** Keeps what was looked up or remembered since the index was opened, and forgets everything else. */
-  save(): void;
-}
+import type { FileStamp, StatIndex } from '../tree/stat-index.ts';
 
 /** dev, ino, size, mtime, ctime, and the sha256: 8 bytes each and 32. */
 const wordsPerRecord = 9;

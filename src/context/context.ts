@@ -1,8 +1,9 @@
 // What opening a context takes and gives; open.ts does it.
 import type { SourceFile } from '../errors.ts';
 import type { FileTree } from '../tree/file-tree.ts';
+import type { StatIndex } from '../tree/stat-index.ts';
 import type { Secrets } from './authorize.ts';
-import type { HashContents, StatIndex } from './dir.ts';
+import type { HashContents } from './dir.ts';
 import type { Download } from './download.ts';
 import type { IgnoreRules } from './ignore.ts';
 

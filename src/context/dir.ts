@@ -6,27 +6,9 @@ import { BuildError, errnoOf, messageOf, printable } from '../errors.ts';
 import type { Digest } from '../image/digest.ts';
 import { type BytePath, type ContentSource, type Entry, type EntryType, showPath } from '../tree/entry.ts';
 import type { FileTree, StampFilter } from '../tree/file-tree.ts';
+import type { FileStamp, StatIndex } from '../tree/stat-index.ts';
 import { hashContents } from './content.ts';
 import { isRacy, stampTree } from './tree-stamp.ts';
-
-/** What the kernel says about a regular file; equal stamps are taken for equal content. */
-export interface FileStamp {
-  readonly dev: bigint;
-  readonly ino: bigint;
-  readonly size: bigint;
-  readonly mtimeNs: bigint;
-  readonly ctimeNs: bigint;
-}
-
-/** Remembers contents between builds (cache/stat-index.ts). */
-export interface StatIndex {
-  lookup(stamp: FileStamp): Digest | undefined;
-  /** @param stamp taken before the content was read */
-  remember(stamp: FileStamp, digest: Digest): void;
-  /** So many files are perhaps not asked for, because they are known to be unchanged all together. */
-  passOver(files: number): void;
-  save(): void;
-}
 
 /** sha256 of each source, in order. */
 export type HashContents = (sources: readonly ContentSource[]) => Promise<readonly Digest[]>;

@@ -11,25 +11,15 @@ import {
   hardlink,
   header,
   longName,
+  only,
   padded,
   pax,
-  type ReadEntry,
   readAll,
   record,
   symlink,
 } from '../support/tar-bytes.ts';
 
 const gnu = 'ustar  \0';
-
-function only(bytes: Buffer): ReadEntry {
-  const entries = readAll(bytes);
-  assert.equal(entries.length, 1);
-  const [entry] = entries;
-  assert.ok(entry);
-  // Every archive must read the same in any pieces.
-  for (const step of [1, 7, 512, 513]) assert.deepEqual(readAll(bytes, step), entries, `in steps of ${step}`);
-  return entry;
-}
 
 const names = (bytes: Buffer): string[] => readAll(bytes).map(entry => entry.path);
 

@@ -3,29 +3,9 @@ import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 import { TarReader } from '../../src/archive/tar-reader.ts';
 import { BuildError } from '../../src/errors.ts';
-import {
-  archive,
-  file,
-  header,
-  padded,
-  pax,
-  type ReadEntry,
-  readAll,
-  record,
-  symlink,
-} from '../support/tar-bytes.ts';
+import { archive, file, header, only, padded, pax, readAll, record, symlink } from '../support/tar-bytes.ts';
 
 const gnu = 'ustar  \0';
-
-function only(bytes: Buffer): ReadEntry {
-  const entries = readAll(bytes);
-  assert.equal(entries.length, 1);
-  const [entry] = entries;
-  assert.ok(entry);
-  // Every archive must read the same in any pieces.
-  for (const step of [1, 7, 512, 513]) assert.deepEqual(readAll(bytes, step), entries, `in steps of ${step}`);
-  return entry;
-}
 
 function refuses(bytes: Buffer, words: RegExp, code = 'integrity'): void {
   for (const step of [bytes.length, 512, 100]) {

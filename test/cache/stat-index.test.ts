@@ -2,10 +2,11 @@ import assert from 'node:assert/strict';
 import { lstatSync, utimesSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, it } from 'node:test';
-import { type FileStamp, openStatIndex } from '../../src/cache/stat-index.ts';
+import { openStatIndex } from '../../src/cache/stat-index.ts';
 import { digestOf } from '../../src/image/digest.ts';
 import { openStore } from '../../src/store/open.ts';
 import type { Meta } from '../../src/store/store.ts';
+import type { FileStamp } from '../../src/tree/stat-index.ts';
 import { withTempDir } from '../support/temp-dir.ts';
 
 const second = 1_000_000_000n;

@@ -15,12 +15,13 @@ import { createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { after, beforeEach, describe, test } from 'node:test';
-import { openDirectory, type StatIndex } from '../../src/context/dir.ts';
+import { openDirectory } from '../../src/context/dir.ts';
 import { parseIgnore } from '../../src/context/ignore.ts';
 import { withoutIgnored } from '../../src/context/ignored-tree.ts';
 import { digestOf } from '../../src/image/digest.ts';
 import { type BytePath, bytePath, type Entry } from '../../src/tree/entry.ts';
 import type { FileTree } from '../../src/tree/file-tree.ts';
+import type { StatIndex } from '../../src/tree/stat-index.ts';
 
 const base = mkdtempSync(join(tmpdir(), 'slipway-dir-'));
 after(() => rmSync(base, { recursive: true, force: true }));

@@ -15,10 +15,11 @@ import {
 } from 'node:fs';
 import { join } from 'node:path';
 import { test } from 'node:test';
-import { type DirectoryTree, openDirectory, type StatIndex } from '../../src/context/dir.ts';
+import { type DirectoryTree, openDirectory } from '../../src/context/dir.ts';
 import { parseIgnore } from '../../src/context/ignore.ts';
 import { withoutIgnored } from '../../src/context/ignored-tree.ts';
 import { type BytePath, bytePath } from '../../src/tree/entry.ts';
+import type { StatIndex } from '../../src/tree/stat-index.ts';
 import { withTempDir } from '../support/temp-dir.ts';
 
 const noIndex: StatIndex = {

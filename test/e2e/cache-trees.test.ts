@@ -15,23 +15,12 @@ import {
   writeFileSync,
 } from 'node:fs';
 import { join } from 'node:path';
-import { after, before, test } from 'node:test';
-import { type BaseRegistry, startRegistry } from '../support/fixtures.ts';
+import { test } from 'node:test';
 import { buildImage, writeContext } from '../support/images.ts';
-import { must, type Program, program } from '../support/program.ts';
+import { must } from '../support/program.ts';
+import { withBases } from '../support/with-bases.ts';
 
-let registry: BaseRegistry;
-let slipway: Program;
-
-before(async () => {
-  registry = await startRegistry();
-  slipway = program({ CONTAINERS_REGISTRIES_CONF: registry.registriesConf });
-});
-
-after(async () => {
-  slipway?.[Symbol.dispose]();
-  await registry?.stop();
-});
+const { slipway } = await withBases();
 
 const epoch = { env: { SOURCE_DATE_EPOCH: '1700000000' } };
 const first = 'FROM busybox AS first\nRUN mkdir /d && seq 3000 > /d/made\n';

@@ -3,25 +3,14 @@ import assert from 'node:assert/strict';
 import { chmodSync, linkSync, mkdirSync, readFileSync, statSync, symlinkSync, writeFileSync } from 'node:fs';
 import { createServer as createSocket } from 'node:net';
 import { join } from 'node:path';
-import { after, before, test } from 'node:test';
-import { type BaseRegistry, startRegistry } from '../support/fixtures.ts';
+import { test } from 'node:test';
 import { commitAll, newRepository, startGitServer } from '../support/git-server.ts';
 import { buildFiles, buildImage, writeContext } from '../support/images.ts';
-import { must, type Program, program } from '../support/program.ts';
+import { must } from '../support/program.ts';
 import { served } from '../support/web-server.ts';
+import { withBases } from '../support/with-bases.ts';
 
-let registry: BaseRegistry;
-let slipway: Program;
-
-before(async () => {
-  registry = await startRegistry();
-  slipway = program({ CONTAINERS_REGISTRIES_CONF: registry.registriesConf });
-});
-
-after(async () => {
-  slipway?.[Symbol.dispose]();
-  await registry?.stop();
-});
+const { slipway } = await withBases();
 
 const context = (text: string, files: Record<string, string | Uint8Array> = {}) =>
   writeContext(slipway, { Dockerfile: text, ...files });

@@ -4,23 +4,12 @@ import assert from 'node:assert/strict';
 import { mkdtempSync, readFileSync } from 'node:fs';
 import { createServer } from 'node:net';
 import { join } from 'node:path';
-import { after, before, test } from 'node:test';
-import { type BaseRegistry, startRegistry } from '../support/fixtures.ts';
+import { test } from 'node:test';
 import { buildImage, writeContext } from '../support/images.ts';
-import { must, type Program, program } from '../support/program.ts';
+import { must } from '../support/program.ts';
+import { withBases } from '../support/with-bases.ts';
 
-let registry: BaseRegistry;
-let slipway: Program;
-
-before(async () => {
-  registry = await startRegistry();
-  slipway = program({ CONTAINERS_REGISTRIES_CONF: registry.registriesConf });
-});
-
-after(async () => {
-  slipway?.[Symbol.dispose]();
-  await registry?.stop();
-});
+const { slipway } = await withBases();
 
 const busybox = (text: string, files: Record<string, string> = {}) =>
   writeContext(slipway, { Dockerfile: `FROM busybox\n${text}`, ...files });

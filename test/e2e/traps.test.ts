@@ -2,24 +2,14 @@
 import assert from 'node:assert/strict';
 import { existsSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { after, before, test } from 'node:test';
+import { test } from 'node:test';
 import { openCredentials } from '../../src/registry/credentials.ts';
-import { type BaseRegistry, startRegistry } from '../support/fixtures.ts';
+import { startRegistry } from '../support/fixtures.ts';
 import { buildFiles, buildImage, writeContext } from '../support/images.ts';
-import { must, type Program, program } from '../support/program.ts';
+import { must, program } from '../support/program.ts';
+import { withBases } from '../support/with-bases.ts';
 
-let registry: BaseRegistry;
-let slipway: Program;
-
-before(async () => {
-  registry = await startRegistry();
-  slipway = program({ CONTAINERS_REGISTRIES_CONF: registry.registriesConf });
-});
-
-after(async () => {
-  slipway?.[Symbol.dispose]();
-  await registry?.stop();
-});
+const { registry, slipway } = await withBases();
 
 const context = (text: string, files: Record<string, string | Uint8Array> = {}) =>
   writeContext(slipway, { Dockerfile: text, ...files });

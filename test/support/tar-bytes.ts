@@ -1,4 +1,5 @@
 // Tar archives built byte by byte, also such as no tar program would write.
+import assert from 'node:assert/strict';
 import { type TarEntry, TarReader } from '../../src/archive/tar-reader.ts';
 
 /** Fields of a header as they are to stand in it: a text is written as it is, a number in octal. Names are latin1. */
@@ -115,4 +116,14 @@ export function readAll(bytes: Buffer, step = bytes.length + 1): ReadEntry[] {
   for (let at = 0; at < bytes.length; at += step) reader.push(bytes.subarray(at, at + step));
   reader.finish();
   return entries.map(({ entry, offset, chunks }) => ({ ...entry, offset, content: Buffer.concat(chunks) }));
+}
+
+/** The only entry of an archive, which must read the same in any pieces. */
+export function only(bytes: Buffer): ReadEntry {
+  const entries = readAll(bytes);
+  assert.equal(entries.length, 1);
+  const [entry] = entries;
+  assert.ok(entry);
+  for (const step of [1, 7, 512, 513]) assert.deepEqual(readAll(bytes, step), entries, `in steps of ${step}`);
+  return entry;
 }

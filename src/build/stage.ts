@@ -13,6 +13,7 @@ import type { Schedule } from './scheduler.ts';
 import type { Sources } from './sources.ts';
 import type { StageResult } from './stage-result.ts';
 import { StepLog } from './step-log.ts';
+import { stepsAhead } from './steps/ahead.ts';
 import type { EmptiedSlots } from './steps/cache-mount.ts';
 import { prepareRun } from './steps/run.ts';
 import type { PreparedStep, StepScope } from './steps/step.ts';
@@ -130,6 +131,7 @@ async function runStep(
       place,
       prepared,
       scope,
+      ahead: tools.remote ? stepsAhead(step, scope, prepare) : [],
       schedule,
       running: context.running,
       journal,

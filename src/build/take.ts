@@ -4,7 +4,7 @@ import type { StepPlace } from '../cache/history.ts';
 import { encodeFiles, type InputFile } from '../cache/input-files.ts';
 import type { CacheKey, ReadableKey } from '../cache/key.ts';
 import type { BaseRecord, StepRecord } from '../cache/records.ts';
-import { clipDisplay } from '../cache/remote-format.ts';
+import type { Ahead } from '../cache/remote-merge.ts';
 import { storeBytes } from '../cache/stored-bytes.ts';
 import type { LayerId } from '../layer/layers.ts';
 import type { Step } from '../plan/steps.ts';
@@ -30,6 +30,8 @@ export interface StepWork {
   readonly place: StepPlace;
   readonly prepared: PreparedStep;
   readonly scope: StepScope;
+  /** The steps of the stage after it. */
+  readonly ahead: readonly Ahead[];
   readonly schedule: Pick<Schedule<number, StageResult>, 'work'>;
   /** Steps of equal key run once in a build: the second takes the first's result. */
   readonly running: Map<string, Promise<Taken>>;
@@ -87,10 +89,7 @@ async function lookEverywhere(work: StepWork, asked: ReadableKey): Promise<Look>
   const { remote, records, store } = scope.tools;
   const here = lookUp(work, asked.key);
   if (here.taken || work.skipCache || !remote) return here;
-  const { steps } = scope.stage;
-  const later = steps.slice(steps.indexOf(step) + 1).filter(({ kind }) => kind !== 'setting');
-  const next = later.map(({ display }) => clipDisplay(display));
-  const found = await remote.find(asked.key, scope.state, next, scope.signal);
+  const found = await remote.find(asked.key, scope.state, work.ahead, scope.signal);
   if (!found) return here;
   const { key, layer, createdAt, durationMs, log, from } = found;
   const isAlias = key !== asked.key;

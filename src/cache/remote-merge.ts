@@ -1,7 +1,6 @@
 // What several machines know, as one list of records: nothing that somebody needs is lost, and nothing grows for ever.
 // Pure; the same records in any order give the same list.
-import type { StateId } from './key.ts';
-import { nextState } from './key.ts';
+import { type CacheKey, nextState, type StateId } from './key.ts';
 import {
   draftOf,
   maxRecords,
@@ -76,6 +75,14 @@ function compare(a: string, b: string): number {
   return a < b ? -1 : a > b ? 1 : 0;
 }
 
+/** A step that comes after the one that is looked for. */
+export interface Ahead {
+  /** The instruction, as records have it. */
+  readonly display: string;
+  /** Its key if it stood on `state`. Absent, or undefined: that cannot be known yet, and the instruction has to do. */
+  keyOn?(state: StateId): Promise<CacheKey | undefined>;
+}
+
 /** Records by what they stand on. */
 export class Graph {
   readonly #records: readonly RemoteRecord[];
@@ -93,16 +100,21 @@ export class Graph {
   /**
    * How many of the steps to come have a result after this one.
    * @param state what the step stands on
-   * @param next the instructions of those steps
    */
-  reach(record: RemoteRecord, state: StateId, next: readonly string[]): number {
+  async reach(record: RemoteRecord, state: StateId, next: readonly Ahead[]): Promise<number> {
     // Deep enough for any stage; a list that was made to branch must not keep anybody busy.
     let budget = 1000;
-    const walk = (at: StateId, i: number): number => {
+    const walk = async (at: StateId, i: number): Promise<number> => {
       const wanted = next[i];
       if (wanted === undefined || budget-- <= 0) return 0;
-      const found = [...this.#on(at), ...this.#on('')].filter(({ display }) => display === wanted);
-      return found.reduce((most, each) => Math.max(most, 1 + walk(after(at, each), i + 1)), 0);
+      const key = await wanted.keyOn?.(at);
+      const isWanted = (each: RemoteRecord) =>
+        key === undefined ? each.display === wanted.display : each.key === key;
+      let most = 0;
+      for (const each of [...this.#on(at), ...this.#on('')].filter(isWanted)) {
+        most = Math.max(most, 1 + (await walk(after(at, each), i + 1)));
+      }
+      return most;
     };
     return walk(after(state, record), 0);
   }

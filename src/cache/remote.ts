@@ -15,7 +15,7 @@ import {
   recordsType,
 } from './remote-format.ts';
 import { inlineRecords, isImageConfig } from './remote-inline.ts';
-import { Graph } from './remote-merge.ts';
+import { type Ahead, Graph } from './remote-merge.ts';
 
 /** A result that is now known here. */
 export interface Found extends Pick<StepRecord, 'layer' | 'createdAt' | 'durationMs' | 'log'> {
@@ -30,12 +30,12 @@ export interface RemoteCaches {
   /**
    * The first source that has a result; nothing when none has one. Sources that cannot be used are warned about, once.
    * @param state what the step stands on
-   * @param next instructions of the steps after it, to choose among several results
+   * @param next the steps after it, to choose among several results
    */
   find(
     key: CacheKey,
     state: StateId,
-    next: readonly string[],
+    next: readonly Ahead[],
     signal: AbortSignal,
   ): Promise<Found | undefined>;
 }
@@ -67,7 +67,7 @@ export function openRemoteCaches(
     async find(key, state, next, signal) {
       sources ??= places().then(all => Promise.all(all.map(place => open(place, options, signal))));
       for (const source of await sources) {
-        const found = findIn(source, key, state, next, options.layers);
+        const found = await findIn(source, key, state, next, options.layers);
         if (found) return found;
       }
       return undefined;
@@ -75,18 +75,15 @@ export function openRemoteCaches(
   };
 }
 
-function findIn(
+async function findIn(
   { place, graph, byKey, aliases }: Source,
   asked: CacheKey,
   state: StateId,
-  next: readonly string[],
+  next: readonly Ahead[],
   layers: Layers,
-): Found | undefined {
+): Promise<Found | undefined> {
   const key = byKey.has(asked) ? asked : (aliases.get(asked) ?? asked);
-  const results = (byKey.get(key) ?? [])
-    .map(record => ({ record, reach: graph.reach(record, state, next) }))
-    .sort((a, b) => b.reach - a.reach);
-  for (const { record } of results) {
+  for (const record of await ranked(byKey.get(key) ?? [], graph, state, next)) {
     const { layer, createdAt, durationMs, log, parts } = record;
     if (layer !== null) {
       if (!layers.claim(layer.id, layer.diffId, layer.blob)) continue;
@@ -103,6 +100,19 @@ function findIn(
     };
   }
   return undefined;
+}
+
+/** Those that lead furthest first. */
+async function ranked(
+  records: readonly RemoteRecord[],
+  graph: Graph,
+  state: StateId,
+  next: readonly Ahead[],
+): Promise<readonly RemoteRecord[]> {
+  if (records.length < 2) return records;
+  const all: { readonly record: RemoteRecord; readonly reach: number }[] = [];
+  for (const record of records) all.push({ record, reach: await graph.reach(record, state, next) });
+  return all.sort((a, b) => b.reach - a.reach).map(({ record }) => record);
 }
 
 async function open(place: Place, options: RemoteOptions, signal: AbortSignal): Promise<Source> {

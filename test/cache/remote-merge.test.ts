@@ -126,14 +126,15 @@ describe('merging records', () => {
     assert.equal(isNews(list(again), aliased), true);
   });
 
-  it('takes long with nothing, however records stand on each other', () => {
+  it('takes long with nothing, however records stand on each other', async () => {
     // Every result leads to every other: an attempt to keep the reader busy.
     const states = Array.from({ length: 60 }, (_, i) => digestOf(`s${i}`) as StateId);
     const knot = states.flatMap((on, i) =>
       ['x', 'y'].map(name => record({ on, command: 'c', result: `${name}${i}` })),
     );
     const graph = new Graph(knot);
-    assert.equal(graph.reach(knot[0] as RemoteRecord, base, Array(400).fill('RUN c')), 0);
+    const many = Array(400).fill({ display: 'RUN c' });
+    assert.equal(await graph.reach(knot[0] as RemoteRecord, base, many), 0);
     assert.ok(mergeRecords(list(...knot), list(...knot), now).records.length >= 60);
     let state = base;
     const chain = Array.from({ length: 4000 }, (_, i) => {
@@ -148,29 +149,37 @@ describe('merging records', () => {
 });
 
 describe('choosing among results', () => {
-  it('goes by how far they lead along the steps to come', () => {
+  const displays = (...commands: string[]) => commands.map(command => ({ display: `RUN ${command}` }));
+
+  it('goes by how far they lead along the steps to come', async () => {
     const a = machine('a', 'install', 'test', 'pack');
     const b = machine('b', 'install', 'lint', 'pack');
     const graph = new Graph([...a, ...b]);
     const reach = (of: RemoteRecord[], ...next: string[]) =>
-      graph.reach(
-        of[0] as RemoteRecord,
-        base,
-        next.map(command => `RUN ${command}`),
-      );
-    assert.equal(reach(a, 'test', 'pack'), 2);
-    assert.equal(reach(b, 'test', 'pack'), 0);
-    assert.equal(reach(b, 'lint', 'other'), 1);
-    assert.equal(reach(b), 0);
+      graph.reach(of[0] as RemoteRecord, base, displays(...next));
+    assert.equal(await reach(a, 'test', 'pack'), 2);
+    assert.equal(await reach(b, 'test', 'pack'), 0);
+    assert.equal(await reach(b, 'lint', 'other'), 1);
+    assert.equal(await reach(b), 0);
   });
 
-  it('passes steps that changed nothing', () => {
+  it('goes by the key of a step where that is known, whatever the instruction says', async () => {
+    const a = machine('a', 'install', 'copy one');
+    const b = machine('b', 'install', 'copy two').map(each => ({ ...each, display: 'COPY . .' }));
+    const graph = new Graph([...a.map(each => ({ ...each, display: 'COPY . .' })), ...b]);
+    const keyOn = async (state: StateId) => record({ on: state, command: 'copy two' }).key;
+    const reach = (of: RemoteRecord[]) =>
+      graph.reach(of[0] as RemoteRecord, base, [{ display: 'COPY . .', keyOn }]);
+    assert.deepEqual([await reach(a), await reach(b)], [0, 1]);
+  });
+
+  it('passes steps that changed nothing', async () => {
     const first = record({ on: base, command: 'first', result: 'r' });
     const state = onTop(base, first);
     const nothing = record({ on: state, command: 'true' });
     const last = record({ on: state, command: 'last', result: 'l' });
     const graph = new Graph([first, nothing, last]);
-    assert.equal(graph.reach(first, base, ['RUN true', 'RUN last']), 2);
+    assert.equal(await graph.reach(first, base, displays('true', 'last')), 2);
   });
 });
 

@@ -21,12 +21,13 @@ export interface FailedCall {
 export async function statusError(response: HttpResponse, call: FailedCall): Promise<BuildError> {
   const { status } = response;
   const said = readErrors(await readStart(response, maxErrorBytes));
+  const isFull = status === 507 || said.isFull === true;
   const facts = {
     status,
     host: call.name,
     repository: call.need.repository,
     registryCode: said.code,
-    retryable: status === 408 || status === 429 || status >= 500,
+    retryable: !isFull && (status === 408 || status === 429 || status >= 500),
     retryAfterMs: parseRetryAfter(response.header('retry-after'), call.nowMs),
   };
   const where = `${call.name}/${call.need.repository}`;
@@ -52,15 +53,25 @@ export async function statusError(response: HttpResponse, call: FailedCall): Pro
     return fail('network', `${call.name} limits the rate of requests (${call.what})${detail}`, hint);
   }
   if (status === 413) return fail('network', `${call.name} finds it too large: ${call.what}${detail}`);
-  if (status === 507) return fail('network', `${call.name} has no space left for ${call.what}${detail}`);
+  if (isFull) {
+    return fail(
+      'network',
+      `${call.name} has no space left for ${call.what} in ${call.need.repository}`,
+      'its operator has to remove images and collect their blobs, or give it more room',
+    );
+  }
   return fail(
     'network',
     `${call.name} answered with status ${status} to ${call.what} in ${call.need.repository}${detail}`,
   );
 }
 
+/** ENOSPC and EDQUOT, in words or as distribution's storage drivers number them. */
+const fullDisk = /no space left on device|disk quota exceeded|"Err":(?:28|122)\b/;
+
 interface SaidErrors {
   readonly code?: string;
+  readonly isFull?: boolean;
   readonly text: string;
 }
 
@@ -73,7 +84,8 @@ function readErrors(body: Buffer): SaidErrors {
     >;
     const code = typeof first.code === 'string' ? first.code.slice(0, 100) : '';
     const message = typeof first.message === 'string' ? first.message.slice(0, 300) : '';
-    return { code, text: [code, message].filter(Boolean).join(': ') };
+    const isFull = fullDisk.test(JSON.stringify(first.detail) ?? '');
+    return { code, isFull, text: [code, message].filter(Boolean).join(': ') };
   } catch {
     return { text: '' };
   }

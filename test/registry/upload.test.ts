@@ -290,6 +290,27 @@ describe('a registry that answers oddly', () => {
     t.assertUntouched();
   });
 
+  // As Debian's docker-registry answers with its disk full: to PATCH, and to POST.
+  for (const detail of [
+    'write /var/lib/registry/x/data: no space left on device',
+    { DriverName: 'filesystem', Enclosed: { Op: 'write', Path: '/var/lib/registry/x/startedat', Err: 28 } },
+  ]) {
+    it(`that is full says so, and is not asked again (${typeof detail})`, async () => {
+      await using t = await setUp();
+      const body = JSON.stringify({ errors: [{ code: 'UNKNOWN', message: 'unknown error', detail }] });
+      t.registry.script({ method: 'PATCH' }, async x => {
+        await x.body();
+        x.answer(500, {}, body);
+      });
+      await assert.rejects(t.push(large), {
+        code: 'network',
+        message: /^127\.0\.0\.1:\d+ has no space left for upload of blob sha256:\w+ in app$/,
+      });
+      t.assertUntouched();
+      assert.deepEqual(t.registries.pauses, []);
+    });
+  }
+
   it('that stops reading is given up after the idle time', async () => {
     await using t = await setUp({ idleTimeoutMs: 1000, retry: { attempts: 1 } });
     t.registry.script({ method: 'PATCH' }, () => {});

@@ -47,7 +47,7 @@ export function defaultStoreRoot(env: Readonly<Record<string, string | undefined
 export async function openStore(root: string, options: OpenOptions = {}): Promise<Store> {
   const path = resolve(root);
   try {
-    prepare(path);
+    prepare(path, options.onWarning ?? (() => {}));
     await sweepSessions(path);
     removeIdleLocks(path);
     return await assemble(path, options);
@@ -81,15 +81,16 @@ async function assemble(root: string, options: OpenOptions): Promise<Store> {
 }
 
 /** Checks what is at `root` before anything is written there, then makes what is missing. */
-function prepare(root: string): void {
+function prepare(root: string, warn: (text: string) => void): void {
   makePrivateDir(root);
   checkOwner(root, statSync(root));
   const entries = readdirSync(root);
   if (entries.includes('slipway.json')) checkVersion(root);
   else if (entries.length > 0 && isForeign(root, entries)) throw foreign(root);
   else writeFileAtomically(join(root, 'slipway.json'), JSON.stringify({ storeVersion }), 0o600);
+  putStrangeAside(root, ['oci-layout', 'index.json'], warn);
   for (const dir of ['blobs/sha256', 'trees', 'meta', 'ingest', 'tmp']) makePrivateDir(join(root, dir));
-  if (!entries.includes('oci-layout')) {
+  if (!exists(join(root, 'oci-layout'))) {
     writeFileAtomically(join(root, 'oci-layout'), layoutText, 0o600);
   }
 }
@@ -115,6 +116,7 @@ function checkVersion(root: string): void {
   const path = join(root, 'slipway.json');
   let found: unknown;
   try {
+    if (isStrange(path)) throw new Error('it is no regular file');
     found = (JSON.parse(readFileSync(path, 'utf8')) as { storeVersion?: unknown } | null)?.storeVersion;
   } catch (error) {
     throw new BuildError('store', `the store's version file cannot be read: ${messageOf(error)}`, {
@@ -157,6 +159,19 @@ function exists(path: string): boolean {
   return lstatSync(path, { throwIfNoEntry: false }) !== undefined;
 }
 
+/** A link, a pipe or a directory where a file of ours should be: opening it would wait, or reach outside of the store. */
+function isStrange(path: string): boolean {
+  return lstatSync(path, { throwIfNoEntry: false })?.isFile() === false;
+}
+
+function putStrangeAside(root: string, names: readonly string[], warn: (text: string) => void): void {
+  for (const name of names.filter(each => isStrange(join(root, each)))) {
+    const aside = join(root, temporaryName(`strange-${name}-`));
+    renameSync(join(root, name), aside);
+    warn(`${printable(join(root, name))} was no regular file and has been moved to ${printable(aside)}`);
+  }
+}
+
 function readIndex(root: string): unknown {
   try {
     return JSON.parse(readFileSync(join(root, 'index.json'), 'utf8'));
@@ -176,10 +191,11 @@ interface OpenedMeta {
 async function openMetaOrRenew(root: string, warn: (text: string) => void): Promise<OpenedMeta> {
   const path = join(root, 'meta');
   const file = join(path, 'data.mdb');
-  const inode = () => statSync(file, { throwIfNoEntry: false })?.ino;
+  const inode = () => lstatSync(file, { throwIfNoEntry: false })?.ino;
   const alone = tryLock(path, 'exclusive');
   const looked = inode();
-  const state = checkDatabase(file, alone !== undefined);
+  const isOurs = ![file, join(path, 'lock.mdb')].some(isStrange);
+  const state = isOurs ? checkDatabase(file, alone !== undefined) : 'damaged';
   alone?.release();
   const lock = await waitForLock(path, 'shared');
   if (state === 'damaged' && inode() !== looked) {

@@ -87,8 +87,10 @@ test('when the build that executes a step is killed, one that waits takes over',
     env: { ...process.env, SLIPWAY_ROOT: slipway.store, CONTAINERS_REGISTRIES_CONF: registry.registriesConf },
     stdio: 'ignore',
   });
-  const locks = join(slipway.store, 'locks');
-  while (!existsSync(locks) || readdirSync(locks).length === 0) await sleep(20);
+  const mounts = join(slipway.store, 'mounts');
+  const hasStarted = () =>
+    existsSync(mounts) && readdirSync(mounts).some(id => existsSync(join(mounts, id, '0/fs/starts')));
+  while (!hasStarted()) await sleep(20);
   const second = slipway.must(['build', '-q', dir]);
   await sleep(1500);
   first.kill('SIGKILL');
@@ -192,6 +194,52 @@ test('builds go on while prune --all runs again and again', async () => {
     isOver = true;
   }
   await pruning;
+});
+
+test('different builds, prune and a killed build at the same time: every image and every name is there', async () => {
+  using slipway = slipwayHere();
+  const env = { SOURCE_DATE_EPOCH: '1700000000' };
+  const names = ['a', 'b', 'c', 'd'];
+  const file = (name: string) =>
+    `FROM busybox\nRUN echo same > /same\nCOPY file /\nRUN echo ${name} > /own; seq 20000 > /many\n`;
+  const dirs = names.map(name => {
+    const dir = project(slipway, file(name), name);
+    writeFileSync(join(dir, 'file'), name);
+    utimesSync(join(dir, 'file'), 1, 1);
+    return dir;
+  });
+  const build = async (i: number, tag: string) =>
+    (await slipway.must(['build', '-q', '-t', tag, dirs[i] ?? ''], { env })).stdout;
+  const alone: string[] = [];
+  for (const i of names.keys()) alone.push(await build(i, `alone-${names[i]}`));
+  await slipway.must(['rmi', ...names.map(name => `alone-${name}`)]);
+  for (let round = 0; round < 2; round++) {
+    await slipway.must(['prune', '-a', '-f']);
+    const victim = spawn(process.execPath, [bin, 'build', '-q', dirs[round] ?? ''], {
+      env: {
+        ...process.env,
+        ...env,
+        SLIPWAY_ROOT: slipway.store,
+        CONTAINERS_REGISTRIES_CONF: registry.registriesConf,
+      },
+      stdio: 'ignore',
+    });
+    const killed = new Promise(resolve => victim.once('close', resolve));
+    const builds = names.map((name, i) => build(i, `${name}-${round}`));
+    const pruning = slipway.must(['prune', '-f']);
+    await sleep(200 + round * 300);
+    victim.kill('SIGKILL');
+    assert.deepEqual(await Promise.all(builds), alone);
+    await Promise.all([pruning, killed]);
+  }
+  const index = readFileSync(join(slipway.store, 'index.json'), 'utf8');
+  const { stdout } = await slipway.must(['images']);
+  for (const round of [0, 1]) {
+    for (const name of names) {
+      assert.match(index, new RegExp(`docker.io/library/${name}-${round}:latest`));
+      assert.match(stdout, new RegExp(`^${name}-${round} `, 'm'));
+    }
+  }
 });
 
 test('prune works on a full disk', async () => {

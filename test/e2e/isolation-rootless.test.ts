@@ -135,3 +135,30 @@ for (const who of ['subordinate ids', 'container'] as const) {
     assert.match(list.stdout, /0\/42 .* etc\/shadow/);
   });
 }
+
+for (const who of ['subordinate ids', 'single id'] as const) {
+  test(`cache mounts of a user with ${who} travel to another store`, async () => {
+    using user = somebody(who);
+    using _ = cleaning(user);
+    const kept = join(user.home, 'kept');
+    const owner = who === 'subordinate ids' ? '5:6' : '0:0';
+    const text = `FROM busybox
+RUN --mount=type=cache,id=c,target=/c [ -e /c/f ] || { echo kept > /c/f; mkdir -m 700 /c/d; chown ${owner} /c/f; }; stat -c '%a %u:%g' /c/f /c/d
+`;
+    for (const store of ['one', 'two']) {
+      const place = [
+        '--cache-mount-from',
+        `type=local,src=${kept}`,
+        '--cache-mount-to',
+        `type=local,dest=${kept}`,
+      ];
+      const build = ['--root', join(user.home, `store-${store}`), 'build', '--progress=plain', ...place];
+      const ended = await slipway(user, [...build, context(user, text)]);
+      assert.equal(ended.status, 0, ended.stderr);
+      const printed = [...ended.stderr.matchAll(/^#\d+ \d+\.\d+ (.*)$/gm)].map(match => match[1]);
+      assert.deepEqual(printed, [`644 ${owner}`, '700 0:0']);
+      assert.equal(/importing cache mount c/.test(ended.stderr), store === 'two');
+      assert.equal(/c: unchanged/.test(ended.stderr), store === 'two', ended.stderr);
+    }
+  });
+}

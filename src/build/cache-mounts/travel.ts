@@ -123,6 +123,8 @@ class TravellingMounts implements MountTravel {
     const fresh = join(slot, temporaryName('fresh-'));
     const fs = join(slot, 'fs');
     try {
+      // Of a process that was killed here: this one has the slot alone.
+      for (const name of readdirSync(slot)) if (name.startsWith('fresh-')) await removeTree(join(slot, name));
       mkdirSync(fresh, { mode: 0o700 });
       const name = `of cache mount ${layer.id}`;
       const { diffId } = layer;
@@ -173,12 +175,14 @@ class TravellingMounts implements MountTravel {
   }
 
   async #send(target: MountTarget, pack: Pack, spool: string, signal: AbortSignal): Promise<void> {
+    const ids = target.ids ?? [...this.#named];
+    if (ids.length === 0) return;
     const place = await this.#tools.open(target.place);
     const unit = `cache-mount:to:${place.name}`;
     try {
       await this.#unit(unit, `exporting cache mounts to ${place.name}`, async note => {
         const mounts: PackedMount[] = [];
-        for (const id of target.ids ?? this.#named) {
+        for (const id of ids) {
           const mount = await pack(id);
           if (mount) mounts.push(mount);
           else note(`${id}: nothing to export`);

@@ -15,6 +15,7 @@ export async function healing<T>(
   store: Store,
   warn: (text: string) => void,
   work: () => Promise<T>,
+  mayRepeat: () => boolean = () => true,
 ): Promise<T> {
   const removed = new Set<string>();
   for (;;) {
@@ -23,6 +24,7 @@ export async function healing<T>(
     } catch (error) {
       const damaged = error instanceof BuildError ? error.facts.damaged : undefined;
       if (typeof damaged !== 'string' || removed.has(damaged) || removed.size === maxRepairs) throw error;
+      if (!mayRepeat()) throw error;
       removed.add(damaged);
       if (isDigest(damaged)) await store.blobs.remove(damaged); // an unpacked layer is gone by now
       warn(`${(error as BuildError).message}; it was removed and what needs it is made again`);

@@ -162,6 +162,10 @@ describe('a layer of a cache', () => {
     assert.match(ended.stderr, /warning: a layer of a build cache cannot be used/);
     assert.equal(cachedSteps(ended), '0 of 2');
     assert.match(ended.tar, /one[\s\S]*two/);
+    using third = world.machine();
+    const piped = await build(third, '--cache-from', cacheAt('lies'), '-o', 'type=docker,dest=-', dir);
+    assert.match(piped.stderr, /warning: a layer of a build cache cannot be used/);
+    assert.match(piped.stdout, /manifest\.json/);
     // The base's layer under a false blob: the one from the base's own manifest goes before.
     const records = JSON.parse((await blobOf(registry.host, repository, manifest.config.digest)).toString());
     const inspected = await empty

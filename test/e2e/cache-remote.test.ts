@@ -265,6 +265,20 @@ describe('a cache in the image', () => {
     });
   }
 
+  it('has the records of each platform', async () => {
+    using warm = world.machine();
+    using empty = world.machine();
+    const name = `${world.proxy.host}/team/platforms:1`;
+    const dir = project(warm, 'FROM scratch\nARG TARGETARCH\nCOPY a /$TARGETARCH\nWORKDIR /w\n');
+    const both = ['--platform', 'linux/amd64,linux/arm64'];
+    await build(warm, ...both, '--cache-to', 'type=inline', '-t', name, '--push', dir);
+    const ended = await build(empty, ...both, '--cache-from', name, '-o', 'type=cacheonly', dir);
+    assert.equal(cachedSteps(ended), '4 of 4', ended.stderr);
+    using one = world.machine();
+    const arm = ['--platform', 'linux/arm64', '--cache-from', name, '-o', 'type=cacheonly'];
+    assert.equal(cachedSteps(await build(one, ...arm, dir)), '2 of 2');
+  });
+
   it('is nothing that a squashed image could have', async () => {
     using slipway = world.machine();
     const ended = await slipway.run(['build', '--squash', '--cache-to', 'type=inline', slipway.dir]);

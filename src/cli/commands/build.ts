@@ -14,6 +14,7 @@ import { addBuildOptions, type BuildFlags } from '../options/build-options.ts';
 import { type GivenRegistryOptions, registryOptions, requireAuthFile } from '../options/registry-options.ts';
 import type { ProgressMode } from '../progress/progress.ts';
 import type { Session } from '../session.ts';
+import { watched } from '../watched-stream.ts';
 import type { Wired } from '../wire.ts';
 
 export function defineBuild(program: Command, started: Session): void {
@@ -94,7 +95,8 @@ async function buildAndDeliver(
       import('../../build/heal.ts'),
       import('../remote-caches.ts'),
     ]);
-  const stdout = { stdout: process.stdout, stdoutIsTerminal: process.stdout.isTTY === true };
+  const written = watched(process.stdout);
+  const stdout = { stdout: written.stream, stdoutIsTerminal: process.stdout.isTTY === true };
   await checkDestinations(request, stdout);
   const handOver = flags.load ? await engineFor(session) : undefined;
   const registries = registriesOf(request, flags, session);
@@ -119,9 +121,8 @@ async function buildAndDeliver(
     await handOver?.(result.images, wired.images);
     return { result, delivery };
   };
-  // What went to stdout cannot be taken back.
-  const isStream = request.outputs.some(spec => 'dest' in spec && spec.dest === '-');
-  const done = await caches.kept(() => (isStream ? work() : healing(wired.tools.store, warn, work)));
+  const mayRepeat = () => !written.isUsed();
+  const done = await caches.kept(() => healing(wired.tools.store, warn, work, mayRepeat));
   await keepHouse(wired.tools.store, session);
   return done;
 }

@@ -66,18 +66,54 @@ function files(home, name, dockerfile, count) {
   return dir;
 }
 
-/**
- * @param home a directory for what is built
- * @param slipway command line that uses a store
- * @returns rows with what was measured and the bound
- */
-export async function measureBounds(home, slipway, store, runs) {
+/** Bound in milliseconds by value of --isolation. */
+const stepBounds = { oci: 60, namespace: 40 };
+const steps = 20;
+
+function table() {
   const rows = [];
   const row = (name, value, bound, unit) => {
     rows.push({ name, value, bound, unit });
     const verdict = value <= bound ? 'kept' : 'EXCEEDED';
     console.log(`${name.padEnd(44)} ${value.toFixed(2)} ${unit} (bound ${bound} ${unit}, ${verdict})`);
   };
+  return { rows, row };
+}
+
+/**
+ * What one `RUN true` takes beyond the command itself: the difference between many of them and one, for each.
+ * @param base an image with a shell that can be pulled
+ * @returns rows with what was measured and the bound
+ */
+export function measureSteps(home, slipway, base, runs) {
+  const { rows, row } = table();
+  const context = (name, count) => {
+    const lines = Array.from({ length: count }, (_, i) => `RUN true ${i}`);
+    return files(home, name, `FROM ${base}\n${lines.join('\n')}\n`, 0);
+  };
+  const [one, many] = [context('run-one', 1), context('run-many', 1 + steps)];
+  const command = time(['sh', '-c', 'true'], runs * 5);
+  for (const [isolation, bound] of Object.entries(stepBounds)) {
+    const build = dir => [...slipway, 'build', '-q', '--no-cache', `--isolation=${isolation}`, dir];
+    try {
+      time(build(one), 1);
+    } catch (error) {
+      console.error(`RUN true with ${isolation}: ${error.message.split('\n')[1]}`);
+      continue;
+    }
+    const each = (time(build(many), runs) - time(build(one), runs)) / steps - command;
+    row(`RUN true, warm, with ${isolation}`, each * 1000, bound, 'ms');
+  }
+  return rows;
+}
+
+/**
+ * @param home a directory for what is built
+ * @param slipway command line that uses a store
+ * @returns rows with what was measured and the bound
+ */
+export async function measureBounds(home, slipway, store, runs) {
+  const { rows, row } = table();
   const build = dir => [...slipway, 'build', '-q', dir];
   const three = files(home, 'three', 'FROM scratch\nWORKDIR /app\nCOPY d0 ./\nCOPY d1 ./\n', 200);
   const many = files(home, 'many', 'FROM scratch\nCOPY . /\n', 100_000);

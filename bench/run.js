@@ -9,7 +9,7 @@ import { mkdirSync, mkdtempSync, rmSync, utimesSync, writeFileSync } from 'node:
 import { cpus, tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import { measureBounds } from './bounds.js';
+import { measureBounds, measureSteps } from './bounds.js';
 
 const root = dirname(dirname(fileURLToPath(import.meta.url)));
 const words = process.argv.slice(2).filter(arg => !arg.startsWith('--'));
@@ -179,10 +179,12 @@ scenario('60 steps, unchanged', warm(steps, 'bench-steps'), builder =>
 );
 scenario('pull, unpack and run a big base', cold, builder => builder.build(unpack, 'bench-big', []));
 
-const isWanted = words.length === 0 || words.some(word => 'bounds'.includes(word));
-const bounds = isWanted
-  ? await measureBounds(home, [process.execPath, join(root, 'bin/slipway.js'), '--root', store], store, runs)
-  : [];
+const isWanted = name => words.length === 0 || words.some(word => name.includes(word));
+const own = [process.execPath, join(root, 'bin/slipway.js'), '--root', store];
+const bounds = [
+  ...(isWanted('overhead of a step') ? measureSteps(home, own, base, runs) : []),
+  ...(isWanted('bounds') ? await measureBounds(home, own, store, runs) : []),
+];
 
 const json = option('json');
 if (json)

@@ -7,7 +7,7 @@ import { after, before, test } from 'node:test';
 import { type Somebody, somebody, type Who } from '../support/as-user.ts';
 import { type BaseRegistry, startRegistry } from '../support/fixtures.ts';
 import { writeContext } from '../support/images.ts';
-import { type Ended, type Program, program, run } from '../support/program.ts';
+import { type Ended, must, type Program, program, run } from '../support/program.ts';
 import { repoRoot } from '../support/repo.ts';
 import { showTree } from '../support/show-tree.ts';
 
@@ -190,3 +190,59 @@ test('RT-11, RT-12: names of caches may be any text, of any length, and differ b
   assert.equal(names.length, ids.length);
   for (const name of names) assert.match(name, /^[0-9a-f]{64}$/);
 });
+
+/** Files below these directories that hold the canary in plain, or what gzip would hide of it. */
+async function traces(dirs: readonly string[]): Promise<string> {
+  const script = `grep -rlaE 'canary-(file|word)-2517' "$@"
+    find "$@" -type f \\( -name '*.gz' -o -path '*/blobs/*' \\) -exec sh -c 'gzip -dcf "$1" 2>/dev/null | grep -qaE "canary-(file|word)-2517" && echo "$1, unpacked"' sh {} \\;
+    true`;
+  return must(['sh', '-c', script, 'sh', ...dirs]);
+}
+
+for (const isolation of ['oci', 'namespace', 'chroot', 'proot']) {
+  test(`RT-25: the value of a secret is nowhere but in its own step, with --isolation=${isolation}`, async () => {
+    using slipway = atHome();
+    const dir = (name: string) => {
+      mkdirSync(join(slipway.dir, name));
+      return join(slipway.dir, name);
+    };
+    const [temp, out, given] = [dir('temp'), dir('out'), dir('given')];
+    const secret = join(given, 'secret');
+    writeFileSync(secret, 'canary-file-2517');
+    const context = writeContext(slipway, {
+      Dockerfile: `FROM busybox AS done
+RUN --mount=type=secret,id=f --mount=type=secret,id=w,env=WORD,target=/w \\
+  cat /run/secrets/f && echo " $WORD" && cat /w && wc -c < /run/secrets/f > /length
+RUN test ! -e /run/secrets && test ! -e /w && ! env | grep -i word
+FROM done
+RUN --mount=type=secret,id=f,target=/deep/er/f cat /deep/er/f >&2; sleep 0.1; cat /deep/er/f; exit 3
+`,
+    });
+    const env = { WORD_VALUE: 'canary-word-2517', TMPDIR: temp };
+    const args = [
+      ...['--debug', 'build', `--isolation=${isolation}`, '--secret', `id=f,src=${secret}`],
+      ...['--secret', 'id=w,env=WORD_VALUE', '--metadata-file', join(out, 'metadata'), context],
+    ];
+    const said: Ended[] = [];
+    for (const progress of ['plain', 'rawjson']) {
+      const output = ['-o', `type=oci,tar=false,dest=${join(out, progress)}`, '-t', 'kept'];
+      said.push(
+        await slipway.must([...args, '--no-cache', '--target=done', `--progress=${progress}`, ...output], {
+          env,
+        }),
+      );
+      said.push(await slipway.run([...args, `--progress=${progress}`, '--explain'], { env }));
+    }
+    assert.deepEqual(
+      said.map(({ status }) => status),
+      [0, 1, 0, 1],
+    );
+    assert.match(said[0]?.stderr ?? '', /\*{8}/, 'the step did print it');
+    for (const command of [['logs'], ['cache', 'why'], ['history', 'kept'], ['inspect', 'kept']]) {
+      said.push(await slipway.run(command));
+    }
+    for (const { stdout, stderr } of said) assert.doesNotMatch(stdout + stderr, /canary-(file|word)-2517/);
+    assert.equal(await traces([slipway.store, out, temp, context, '/dev/shm']), '');
+    assert.notEqual(await traces([given]), '', 'what is looked for would be found');
+  });
+}

@@ -13,6 +13,9 @@ import { Problems } from './problems.ts';
 import type { SourceScope } from './sources.ts';
 import { beginStage, type StageContext, type StageState } from './state.ts';
 
+/** Lines looked at, those of ONBUILD once for each stage: far more than any real file has. */
+const maxLines = 200_000;
+
 /** What is known behind the last line of a stage. */
 interface StageEnd {
   readonly state: StageState;
@@ -58,12 +61,11 @@ export function findFaults(
   };
   const found: BuildError[] = [];
   const ends = new Map<string, StageEnd>();
-  const budget = { entries: maxEntries };
+  const budget = { entries: maxEntries, lines: maxLines };
   for (const stage of dockerfile.stages) {
+    if (within?.has(stage.index) === false) continue;
     const begin = beginOf(stage, ends, dockerfile, globals, options);
-    const faults: BuildError[] = [];
-    const end = walk(stage, begin, context, budget, faults);
-    if (within?.has(stage.index) ?? true) found.push(...faults);
+    const end = walk(stage, begin, context, budget, found);
     if (stage.name !== undefined) ends.set(stage.name.toLowerCase(), end);
   }
   return found;
@@ -101,7 +103,7 @@ function walk(
   stage: Stage,
   begin: StageEnd,
   context: StageContext,
-  budget: { entries: number },
+  budget: { entries: number; lines: number },
   faults: BuildError[],
 ): StageEnd {
   const { options } = context.sources;
@@ -111,7 +113,7 @@ function walk(
   let { state } = begin;
   for (const line of [...begin.triggers, ...stage.instructions]) {
     budget.entries -= sizeOf(state);
-    if (budget.entries < 0) break;
+    if (budget.entries < 0 || budget.lines-- <= 0) break;
     const isCertain = begin.isComplete || knowsAll(line, state);
     try {
       ({ state } = planInstruction(line, state, context));

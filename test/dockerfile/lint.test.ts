@@ -313,6 +313,10 @@ describe('checks are switched', () => {
 });
 
 describe('a hostile file', () => {
+  it('of many triggers and many stages on them is checked within bounds', () => {
+    const text = `FROM scratch AS a\n${'ONBUILD USER $x\n'.repeat(10_000)}${'FROM a\n'.repeat(40_000)}`;
+    assert.ok(lint(text).length > 0);
+  });
   it('of many variables is checked within bounds', () => {
     const lines = Array.from({ length: 30_000 }, (_, i) => `ENV v${i}=$w${i}`);
     assert.ok(lint(`FROM scratch\n${lines.join('\n')}`).length > 0);

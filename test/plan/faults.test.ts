@@ -56,3 +56,8 @@ it('a file of many variables is looked through within bounds', () => {
   const text = `FROM scratch\n${Array.from({ length: 40_000 }, (_, i) => `ENV v${i}=1\n`).join('')}`;
   assert.deepEqual(refused(text), []);
 });
+
+it('a file of many triggers and many stages on them is looked through within bounds', () => {
+  const text = `FROM scratch AS a\n${'ONBUILD USER x\n'.repeat(10_000)}${'FROM a\n'.repeat(40_000)}EXPOSE x\nFOO\n`;
+  assert.ok(refused(text).length > 0);
+});

@@ -83,6 +83,8 @@ const defaultPlatformArgs: ReadonlyMap<string, string> = new Map(
 
 /** Variables copied for the instructions of one file: enough for any real one, and an end for a hostile one. */
 const maxCopies = 2_000_000;
+/** What a line costs: those of ONBUILD come again in every stage that starts from theirs. */
+const perLine = 4;
 
 /** Instructions beyond what can be afforded are left out of `stages`. */
 export function makeSubject(dockerfile: Dockerfile, context: LintContext): Subject {
@@ -167,6 +169,7 @@ function walkStage(
   const onbuild: StageInstruction[] = [];
   for (const instruction of [...begin.onbuild, ...stage.instructions]) {
     if (around.budget.copies < 0) break;
+    around.budget.copies -= perLine;
     lines.push({ instruction, env, declared, isEnvComplete, hasShell });
     if (instruction.kind === 'env') env = afterEnv(instruction, env, around);
     if (instruction.kind === 'arg') ({ env, declared } = afterArg(instruction, env, declared, around));

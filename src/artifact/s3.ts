@@ -91,10 +91,19 @@ class S3Place implements Place, Register {
 
   async send(blobs: readonly Descriptor[], signal: AbortSignal): Promise<void> {
     const todo = [...blobs];
+    const failed = new AbortController();
+    const together = AbortSignal.any([signal, failed.signal]);
     const worker = async () => {
-      for (let blob = todo.pop(); blob; blob = todo.pop()) await this.#sendBlob(blob, signal);
+      for (let blob = todo.pop(); blob; blob = todo.pop()) await this.#sendBlob(blob, together);
     };
-    await Promise.all(Array.from({ length: uploads }, worker));
+    const workers = Array.from({ length: uploads }, worker);
+    try {
+      await Promise.all(workers);
+    } catch (error) {
+      failed.abort(error);
+      await Promise.allSettled(workers);
+      throw error;
+    }
   }
 
   async sendConfig({ descriptor, bytes }: Documents['config'], signal: AbortSignal): Promise<void> {

@@ -208,7 +208,6 @@ function withoutEffect({ buildArgs }: PlanOptions): Diagnostic[] {
 }
 
 const unsupported: Readonly<Record<string, string>> = {
-  BUILDKIT_INLINE_CACHE: 'no cache data is written into the image',
   BUILDKIT_BUILD_NAME: 'builds have no names',
   BUILDKIT_SBOM_SCAN_CONTEXT: 'nothing is scanned',
   BUILDKIT_SBOM_SCAN_STAGE: 'nothing is scanned',
@@ -220,6 +219,7 @@ const steering = [
   'BUILDKIT_CACHE_MOUNT_NS',
   'BUILDKIT_CONTEXT_KEEP_GIT_DIR',
   'BUILDKIT_DOCKERFILE_CHECK',
+  'BUILDKIT_INLINE_CACHE',
   'BUILDKIT_MULTI_PLATFORM',
   'BUILDKIT_SANDBOX_HOSTNAME',
   'BUILDKIT_SYNTAX',

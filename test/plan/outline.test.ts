@@ -218,10 +218,11 @@ describe('build arguments', () => {
     assert.deepEqual(warningsFor(text, ...known), []);
   });
   it('that ask for what is not done here are told so', () => {
-    const [cache, scan] = warningsFor('FROM scratch', 'BUILDKIT_INLINE_CACHE', 'BUILDKIT_SBOM_SCAN_STAGE');
-    assert.match(cache?.message ?? '', /BUILDKIT_INLINE_CACHE has no effect: no cache data/);
+    const [name, scan] = warningsFor('FROM scratch', 'BUILDKIT_BUILD_NAME', 'BUILDKIT_SBOM_SCAN_STAGE');
+    assert.match(name?.message ?? '', /BUILDKIT_BUILD_NAME has no effect: builds have no names/);
     assert.match(scan?.message ?? '', /BUILDKIT_SBOM_SCAN_STAGE has no effect/);
-    const off = { buildArgs: new Map([['BUILDKIT_INLINE_CACHE', '0']]) };
+    assert.deepEqual(warningsFor('FROM scratch', 'BUILDKIT_INLINE_CACHE'), []);
+    const off = { buildArgs: new Map([['BUILDKIT_SBOM_SCAN_STAGE', '0']]) };
     assert.deepEqual(graphOf('FROM scratch', off).warnings, []);
   });
   it('that nearly steer the build are warned about', () => {

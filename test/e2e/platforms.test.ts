@@ -234,3 +234,67 @@ describe('a manifest list', () => {
     }
   });
 });
+
+describe('single platforms of an image in the store', () => {
+  const rows = (text: string) => text.split('\n').map(line => line.split(/ {2,}/));
+
+  it('are shown by images --tree', async () => {
+    using slipway = slipwayHere();
+    await slipway.must([
+      'build',
+      ...both,
+      '-t',
+      'app',
+      '-t',
+      'app:2',
+      context(slipway, 'FROM scratch\nCOPY Dockerfile /\n'),
+    ]);
+    const [head, name, other, ...platforms] = rows((await slipway.must(['images', '--tree'])).stdout);
+    assert.deepEqual(head, ['IMAGE', 'ID', 'DISK USAGE', 'CONTENT SIZE']);
+    assert.deepEqual([name?.[0], other?.[0]], ['app:2', 'app:latest']);
+    assert.deepEqual(
+      platforms.slice(0, 2).map(row => row[0]),
+      ['├─ linux/amd64', '└─ linux/arm64'],
+    );
+    const { stdout } = await slipway.must(['manifest', 'inspect', 'app']);
+    const digests = JSON.parse(stdout).manifests.map((each: { digest: string }) => each.digest.slice(7, 19));
+    assert.deepEqual(
+      platforms.slice(0, 2).map(row => row[1]),
+      digests,
+    );
+    const refused = await slipway.run(['images', '--tree', '-q']);
+    assert.match(refused.stderr, /--quiet cannot be used with --tree/);
+    assert.equal(refused.status, 2);
+  });
+
+  it('are removed by rmi --platform, the image with the last one', async () => {
+    using slipway = slipwayHere();
+    await slipway.must([
+      'build',
+      ...both,
+      '-t',
+      'app',
+      '-t',
+      'kept',
+      context(slipway, 'FROM scratch\nCOPY Dockerfile /\n'),
+    ]);
+    const architectures = async (name: string) =>
+      JSON.parse((await slipway.must(['manifest', 'inspect', name])).stdout).manifests.map(
+        (each: { platform: { architecture: string } }) => each.platform.architecture,
+      );
+    const wrong = await slipway.run(['rmi', '--platform', 'linux/s390x', 'app']);
+    assert.equal(wrong.status, 1);
+    assert.match(wrong.stderr, /no variant for linux\/s390x\n.*linux\/amd64, linux\/arm64/);
+    assert.match((await slipway.must(['rmi', '--platform=linux/arm64', 'app'])).stdout, /^Deleted: sha256:/);
+    assert.deepEqual(
+      [await architectures('app'), await architectures('kept')],
+      [['amd64'], ['amd64', 'arm64']],
+    );
+    assert.match(
+      (await slipway.must(['rmi', '--platform=linux/amd64', 'app'])).stdout,
+      /^Untagged: app:latest/,
+    );
+    assert.doesNotMatch((await slipway.must(['images'])).stdout, /^app /m);
+    await slipway.must(['save', 'kept', '-o', join(slipway.dir, 'kept.tar')]);
+  });
+});

@@ -11,6 +11,7 @@ interface ImagesFlags {
   readonly trunc: boolean;
   readonly filter: readonly string[];
   readonly format?: string;
+  readonly tree?: boolean;
 }
 
 export function defineImages(parent: Command, session: Session, name = 'images'): void {
@@ -29,6 +30,7 @@ export function defineImages(parent: Command, session: Session, name = 'images')
     .option('--format <format>', 'table, "table TEMPLATE", json or a Go template for each image')
     .option('--no-trunc', 'do not shorten ids')
     .option('-q, --quiet', 'print ids only')
+    .option('--tree', 'show the platforms of each image')
     .action((reference: string | undefined, flags: ImagesFlags, self: Command) =>
       listImages(reference, flags, session, self),
     );
@@ -53,6 +55,11 @@ async function listImages(
   await using wired = await openImageTools(session, command);
   const tools = wired.images;
   const images = filters.filterImages(await catalog.listLocalImages(tools.store), filter);
+  if (flags.tree) {
+    const { imageTree } = await import('../image-tree.ts');
+    session.out(await imageTree(images, flags, tools));
+    return;
+  }
   const withDigests = flags.digests === true || /\{\{[^}]*\.Digest\b/.test(flags.format ?? '');
   const rows: Record<string, string>[] = [];
   for (const image of images) {

@@ -7,7 +7,7 @@ import { type BuildError, printable, type SourceRange } from '../errors.ts';
 import type { ImageConfig } from '../image/config.ts';
 import type { OutlineStage } from './outline-stage.ts';
 import { invalid } from './problems.ts';
-import { resolveUse, type SourceScope, usesOf } from './sources.ts';
+import { resolveUse, type SourceScope, type SourceUse, usesOf } from './sources.ts';
 import type { BaseRequest } from './steps.ts';
 
 /** Configs of images by the id of their request. */
@@ -43,11 +43,9 @@ export function findReach(outline: ReachInput, configs: BaseConfigs): Reach {
     stage => {
       order.push(stage.index);
       if (stage.base && !bases.has(stage.base.id)) bases.set(stage.base.id, stage.base);
-      for (const line of [...triggersOf(stage, outline.stages, configs), ...stage.instructions]) {
-        for (const use of usesOf(line)) {
-          const { base } = resolveUse(use, outline);
-          if (base && !bases.has(base.id)) bases.set(base.id, base);
-        }
+      for (const { use } of usesIn(stage, outline.stages, configs)) {
+        const { base } = resolveUse(use, outline);
+        if (base && !bases.has(base.id)) bases.set(base.id, base);
       }
     },
     configs,
@@ -107,13 +105,38 @@ function walker(
 function edgesOf(stage: OutlineStage, outline: ReachInput, configs: BaseConfigs): Edge[] {
   const edges: Edge[] = [];
   if (stage.origin.kind === 'stage') edges.push({ to: stage.origin.stage, range: stage.from.range });
-  for (const line of [...triggersOf(stage, outline.stages, configs), ...stage.instructions]) {
-    for (const use of usesOf(line)) {
-      const { origin } = resolveUse(use, outline);
-      if (origin.kind === 'stage') edges.push({ to: origin.stage, range: line.range });
-    }
+  for (const { use, line } of usesIn(stage, outline.stages, configs)) {
+    const { origin } = resolveUse(use, outline);
+    if (origin.kind === 'stage') edges.push({ to: origin.stage, range: line.range });
   }
   return edges;
+}
+
+interface UseInLine {
+  readonly use: SourceUse;
+  readonly line: StageInstruction;
+}
+
+/** Of a stage's own ONBUILD: looked through once, however many stages start from it. */
+const onbuildUses = new WeakMap<OutlineStage, readonly UseInLine[]>();
+
+/** What the triggers and the instructions of a stage copy or mount from. */
+function usesIn(
+  stage: OutlineStage,
+  stages: readonly OutlineStage[],
+  configs: BaseConfigs,
+): readonly UseInLine[] {
+  const own = usesInLines(stage.instructions);
+  if (stage.origin.kind !== 'stage') return [...usesInLines(triggersOf(stage, stages, configs)), ...own];
+  const below = stages[stage.origin.stage];
+  if (below === undefined || stage.replaced) return own;
+  const known = onbuildUses.get(below) ?? usesInLines(triggersOf(stage, stages, configs));
+  onbuildUses.set(below, known);
+  return [...known, ...own];
+}
+
+function usesInLines(lines: readonly StageInstruction[]): UseInLine[] {
+  return lines.flatMap(line => usesOf(line).map(use => ({ use, line })));
 }
 
 function cycle(path: readonly Frame[], edge: Edge): BuildError {

@@ -61,3 +61,8 @@ it('a file of many triggers and many stages on them is looked through within bou
   const text = `FROM scratch AS a\n${'ONBUILD USER x\n'.repeat(10_000)}${'FROM a\n'.repeat(40_000)}EXPOSE x\nFOO\n`;
   assert.ok(refused(text).length > 0);
 });
+
+it('circles are looked for within bounds among many stages on many triggers', () => {
+  const text = `FROM scratch AS a\n${'ONBUILD USER x\n'.repeat(10_000)}${'FROM a\n'.repeat(40_000)}`;
+  assert.deepEqual(refused(text), []);
+});

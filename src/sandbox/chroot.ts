@@ -186,7 +186,7 @@ function chrootSteps(
   };
   return [
     ...tied(process.pid),
-    ...(cgroup?.join ?? []),
+    ...(cgroup?.join() ?? []),
     {
       kind: 'fork',
       flags: 0,

@@ -54,7 +54,7 @@ async function runStep(request: SandboxRequest): Promise<SandboxResult> {
       namespaces: namespaces(request),
       parent: process.pid,
       ...(network === undefined ? {} : { network: network.path }),
-      first: cgroup?.join ?? [],
+      first: cgroup?.join() ?? [],
     });
     const supervision = await launch(steps, {
       dir: prepared.dir,

@@ -1,19 +1,37 @@
 // The rung for an ordinary user where user namespaces are refused: proot (proot-me.github.io) watches every system call of
 // the step and rewrites paths and ids. Nothing is really mounted and nobody really becomes root; it is slow, and no
 // security boundary.
-import { chmodSync, closeSync, existsSync, mkdirSync, mkdtempSync, rmSync, symlinkSync } from 'node:fs';
+import {
+  chmodSync,
+  closeSync,
+  existsSync,
+  mkdirSync,
+  mkdtempSync,
+  openSync,
+  readFileSync,
+  rmSync,
+  symlinkSync,
+  writeFileSync,
+} from 'node:fs';
 import { tmpdir } from 'node:os';
-import { join } from 'node:path';
+import { dirname, join } from 'node:path';
 import { BuildError } from '../errors.ts';
 import { throwIfInterrupted } from '../host/process.ts';
 import { defaultDevices, deviceLinks } from './defaults.ts';
 import { checkSettings, openStepCgroup, type Rung, refuseSettings } from './demands.ts';
-import { limitSteps, noNewPrivilegesSteps } from './launcher/isolate.ts';
-import { call, type LauncherStep, named } from './launcher/launcher.ts';
-import { launch, reportFd, tied } from './launcher/supervise.ts';
+import { executeSteps, limitSteps, noNewPrivilegesSteps } from './launcher/isolate.ts';
+import { attempt, call, type Launcher, type LauncherStep, makeLauncher, named } from './launcher/launcher.ts';
+import {
+  dieWithParent,
+  launch,
+  reportFd,
+  type Supervision,
+  tied,
+  waitStatusIn,
+} from './launcher/supervise.ts';
 import { copySource } from './lend.ts';
 import { mostOpenFiles } from './machine.ts';
-import { resultOf } from './outcome.ts';
+import { explainStart, resultOf } from './outcome.ts';
 import {
   checkSizes,
   checkTarget,
@@ -23,7 +41,6 @@ import {
   mountsOf,
   openSource,
 } from './prepare.ts';
-import { Complaints } from './proot-complaints.ts';
 import type { Sandbox, SandboxMount, SandboxRequest, SandboxResult } from './sandbox.ts';
 import type { StepCgroup } from './step-cgroup.ts';
 import { killStrays, makeStrayMark, markSteps, type StrayMark, watchStrays } from './strays.ts';
@@ -31,6 +48,11 @@ import { makeStubs } from './stubs.ts';
 
 const F_SETFD = 2;
 const FD_CLOEXEC = 1;
+const AT_FDCWD = -100;
+/** Where the starter reports. */
+const starterFd = reportFd + 1;
+/** The starter, inside, until it has begun. */
+const starterPath = '/dev/slipway-start';
 
 const rung: Rung = {
   name: 'proot',
@@ -72,7 +94,6 @@ async function runStep(request: SandboxRequest, options: ProotOptions): Promise<
   let stubs: ReturnType<typeof makeStubs> | undefined;
   let cgroup: StepCgroup | undefined;
   const mark = makeStrayMark(Math.random());
-  const complaints = new Complaints((stream, chunk) => request.onOutput(stream, chunk));
   try {
     const mounts = [...generatedMounts(request, dir), ...mountsOf(request)];
     const points = mounts.map(mount => ({ path: mount.target, isFile: mount.isFile === true }));
@@ -81,24 +102,74 @@ async function runStep(request: SandboxRequest, options: ProotOptions): Promise<
     const binds = mounts.map((mount, i) => bindOf(mount, targets[i] ?? '/', join(dir, `lent-${i}`)));
     ensureCwd(request, targets);
     cgroup = openStepCgroup(request, rung);
+    using starter = makeStarter(request, dir);
     using _watch = watchStrays(mark, process.pid);
-    const supervision = await launch(
-      prootSteps(request, options, [...devBinds(dir), ...binds], mark, cgroup),
-      {
-        dir,
-        signal: request.signal,
-        onOutput: (stream, chunk) => complaints.pass(stream, chunk),
-        onExit: () => killStrays(mark),
-      },
-    );
-    complaints.end(request.argv[0] ?? '');
-    return resultOf(supervision, cgroup);
+    const allBinds = [...devBinds(dir), ...binds, `${starter.file}:${starterPath}`];
+    const supervision = await launch(prootSteps(request, options, allBinds, mark, cgroup), {
+      dir,
+      signal: request.signal,
+      inherit: [starter.report],
+      onOutput: (stream, chunk) => request.onOutput(stream, chunk),
+      onExit: () => killStrays(mark),
+    });
+    return resultOf(starter.endOf(supervision), cgroup);
+  } catch (error) {
+    throw explainStart(error, request);
   } finally {
     await killStrays(mark);
     cgroup?.remove();
     stubs?.remove();
     rmSync(dir, { recursive: true, force: true });
   }
+}
+
+/**
+ * What proot starts: it starts the command and reports how that ended. proot itself says how the process that ended last
+ * has ended, and nothing of signals.
+ */
+interface Starter {
+  readonly file: string;
+  /** An open file. */
+  readonly report: number;
+  /** @throws BuildError `sandbox` when the command was not reached, or cannot be executed */
+  endOf(supervision: Supervision): Supervision;
+  [Symbol.dispose](): void;
+}
+
+function makeStarter(request: SandboxRequest, dir: string): Starter {
+  const launcher: Launcher = makeLauncher(
+    [
+      // proot gone, what it watched would go on.
+      dieWithParent,
+      call('fcntl', starterFd, F_SETFD, FD_CLOEXEC),
+      attempt('unlinkat', AT_FDCWD, starterPath, 0),
+      { kind: 'fork', flags: 0, child: [dieWithParent, ...executeSteps(request)] },
+    ],
+    starterFd,
+  );
+  // Programs may be executed where the root file system is.
+  const place = mkdtempSync(join(dirname(request.rootfs), 'start-'));
+  const file = join(place, 'start');
+  writeFileSync(file, launcher.file, { mode: 0o755 });
+  const reportFile = join(dir, 'starter-report');
+  const report = openSync(reportFile, 'w+', 0o600);
+  return {
+    file,
+    report,
+    endOf(supervision) {
+      const bytes = readFileSync(reportFile);
+      const failure = launcher.explain(bytes);
+      if (failure !== undefined) throw failure;
+      const waitStatus = waitStatusIn(bytes);
+      if (waitStatus !== undefined) return { ...supervision, waitStatus };
+      if (supervision.end.status === undefined) return supervision;
+      throw new BuildError('sandbox', `proot did not run the command to its end (${supervision.end.status})`);
+    },
+    [Symbol.dispose]() {
+      closeSync(report);
+      rmSync(place, { recursive: true, force: true });
+    },
+  };
 }
 
 /** What may not be written is a copy, which goes away: proot has no read-only binds. */
@@ -142,14 +213,15 @@ function prootSteps(
 ): readonly LauncherStep[] {
   const argv = [
     program,
-    ...['-r', request.rootfs, '-w', request.cwd, '-i', `${request.uid}:${request.gid}`],
+    // Warnings are not the step's output.
+    ...['-v', '-1', '-r', request.rootfs, '-w', request.cwd, '-i', `${request.uid}:${request.gid}`],
     // What root may write in /sys would change the machine.
     ...['/proc', ...(process.geteuid?.() === 0 ? [] : ['/sys']), ...binds].flatMap(bind => ['-b', bind]),
-    ...request.argv,
+    starterPath,
   ];
   return [
-    ...tied(process.pid),
-    ...(cgroup?.join ?? []),
+    ...tied(process.pid, starterFd),
+    ...(cgroup?.join(starterFd + 1) ?? []),
     call('fcntl', reportFd, F_SETFD, FD_CLOEXEC),
     call('umask', 0o022),
     ...limitSteps(request, mostOpenFiles()),

@@ -1,8 +1,11 @@
 // Which setting of the machine would let which rung work: for the error when none does.
+import { inUserNamespace } from '../host/ids.ts';
 import { findProgram, readOr } from '../host/probe.ts';
 
 export interface MachineSettings {
   readonly isRoot: boolean;
+  /** An ordinary user that has become root of a user namespace. */
+  readonly isRootless: boolean;
   /** A number file of the kernel by its name below /proc/sys; undefined when there is none. */
   sysctl(name: string): string | undefined;
   hasProgram(name: string): boolean;
@@ -11,7 +14,8 @@ export interface MachineSettings {
 /** What this machine says. @param path where programs are looked for */
 export function machineSettings(path: string | undefined): MachineSettings {
   return {
-    isRoot: process.geteuid?.() === 0,
+    isRoot: process.geteuid?.() === 0 && !inUserNamespace(),
+    isRootless: process.geteuid?.() === 0 && inUserNamespace(),
     sysctl: name => readOr(`/proc/sys/${name}`, '').trim() || undefined,
     hasProgram: name => findProgram(name, path) !== undefined,
   };
@@ -19,6 +23,7 @@ export function machineSettings(path: string | undefined): MachineSettings {
 
 /** One line for each thing that would help, best first. */
 export function howToEnable(settings: MachineSettings): readonly string[] {
+  if (settings.isRootless) return ['for oci: run as root'];
   return settings.isRoot ? forRoot() : forOrdinaryUser(settings);
 }
 

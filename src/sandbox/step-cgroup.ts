@@ -16,8 +16,11 @@ const O_WRONLY = 1;
 const RUNTIME_CHILD = 'step';
 
 export interface StepCgroup {
-  /** Calls by which a process puts itself, and whatever it will start, into the cgroup. */
-  readonly join: readonly LauncherStep[];
+  /**
+   * Calls by which a process puts itself, and whatever it will start, into the cgroup.
+   * @param free its first free descriptor; default the one behind the report
+   */
+  join(free?: number): readonly LauncherStep[];
   /** As a runtime configuration has it. */
   readonly runtimePath: string;
   /** @param killed the step was ended by SIGKILL, or says that something in it was */
@@ -63,7 +66,7 @@ class Maker {
     }
     const directories = this.#made.map(({ path }) => path);
     return {
-      join: directories.flatMap(joinSteps),
+      join: (free = reportFd + 1) => directories.flatMap(path => joinSteps(path, free)),
       runtimePath: this.#runtimePath(),
       ranOutOfMemory: killed => this.#made.some(made => ranOutOfMemory(made, killed)),
       remove: () => this.#remove(),
@@ -204,6 +207,7 @@ function ancestors(own: string, top: string): readonly string[] {
 
 /** Whether what is below may have these controllers. They are switched on when they are not: nothing loses by that. */
 function canHold(path: string, controllers: readonly string[]): boolean {
+  if (controllers.length > 0 && holdsProcesses(path)) return false;
   const file = join(path, 'cgroup.subtree_control');
   const on = () => readOr(file, '').trim().split(' ');
   for (const controller of controllers.filter(each => !on().includes(each))) {
@@ -214,6 +218,11 @@ function canHold(path: string, controllers: readonly string[]): boolean {
     }
   }
   return isWritable(path);
+}
+
+/** Then what is below can have no controllers, except below the topmost of all, which has no type. */
+function holdsProcesses(path: string): boolean {
+  return existsSync(join(path, 'cgroup.type')) && readOr(join(path, 'cgroup.procs'), '').trim() !== '';
 }
 
 /** A process may be moved by who may write to the cgroup that both places are in. */
@@ -230,8 +239,7 @@ function isWritable(path: string): boolean {
   }
 }
 
-function joinSteps(path: string): readonly LauncherStep[] {
-  const fd = reportFd + 1;
+function joinSteps(path: string, fd: number): readonly LauncherStep[] {
   const purpose = `enter the cgroup ${path}`;
   return [
     {

@@ -137,6 +137,15 @@ function running(within: Within): void {
     );
   });
 
+  within('reports how the command has ended, not what ends after it, and a signal as such', async b => {
+    const { end } = await b.run('(sleep 0.05; exit 0) & exit 3');
+    assert.deepEqual(end, { kind: 'exited', status: 3 });
+    // Process 1 of a namespace, as a runtime has it, cannot end itself with a signal.
+    if (b.sandbox.name === 'oci') return;
+    const { end: killed } = await b.run('ls / >/dev/null; kill -SEGV $$');
+    assert.deepEqual(killed, { kind: 'signalled', signal: 'SIGSEGV' });
+  });
+
   within('delivers megabytes of output whole', async b => {
     const { stdout } = await b.run('yes 0123456789abcde | head -c 5000000');
     assert.equal(stdout.length, 5_000_000);

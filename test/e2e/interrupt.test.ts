@@ -43,12 +43,14 @@ async function startBuild(
   slipway: Program,
   isolation: string,
   marker: string,
+  background = `(sleep ${marker} &); `,
+  exec = '',
 ): Promise<{ child: ChildProcess; dest: string }> {
   const context = join(slipway.dir, 'context');
   mkdirSync(context);
   writeFileSync(
     join(context, 'Dockerfile'),
-    `FROM busybox\nRUN trap '' INT TERM; (sleep ${marker} &); echo it runs; sleep ${marker}\n`,
+    `FROM busybox\nRUN trap '' INT TERM; ${background}echo it runs; ${exec}sleep ${marker}\n`,
   );
   const dest = join(slipway.dir, 'x.tar');
   const argv = [join(repoRoot, 'bin/slipway.js'), '--root', slipway.store, 'build', '--progress=plain'];
@@ -96,12 +98,50 @@ for (const [i, isolation] of ['oci', 'namespace'].entries()) {
   });
 }
 
-test('a second ctrl-C does not wait', async () => {
-  using slipway = program();
-  const { child } = await startBuild(slipway, 'namespace', '33001');
-  child.kill('SIGINT');
-  child.kill('SIGINT');
-  const [status] = await once(child, 'exit');
-  assert.equal(status, 130);
-  await waitUntilGone('33001');
-});
+for (const [i, isolation] of ['chroot', 'proot'].entries()) {
+  test(`the command of a step of ${isolation} does not survive SIGKILL of slipway`, async () => {
+    using slipway = program();
+    const marker = `329${i}1`;
+    const { child } = await startBuild(slipway, isolation, marker, '', 'exec ');
+    child.kill('SIGKILL');
+    await once(child, 'exit');
+    await waitUntilGone(marker);
+  });
+}
+
+for (const [i, isolation] of ['oci', 'namespace', 'chroot', 'proot'].entries()) {
+  test(`a second ctrl-C does not wait for a step of ${isolation}`, async () => {
+    using slipway = program();
+    const marker = `33${i}01`;
+    const { child } = await startBuild(slipway, isolation, marker, '');
+    child.kill('SIGINT');
+    child.kill('SIGINT');
+    const [status] = await once(child, 'exit');
+    assert.equal(status, 130);
+    await waitUntilGone(marker);
+  });
+}
+
+for (const isolation of ['oci', 'namespace', 'chroot', 'proot']) {
+  test(`a command of ${isolation} that a signal ends is reported with the signal and its last lines, and the log is whole`, async () => {
+    using slipway = program({ CONTAINERS_REGISTRIES_CONF: registry.registriesConf });
+    const context = join(slipway.dir, 'context');
+    mkdirSync(context);
+    // Process 1 of a namespace, as runc has it, cannot end itself with a signal.
+    const kill = isolation === 'oci' ? "exec 2>&1; sh -c 'kill -SEGV $$'; exit $?" : 'kill -SEGV $$';
+    writeFileSync(
+      join(context, 'Dockerfile'),
+      `FROM busybox\nRUN seq 1 20000; echo last words; ${kill}\nRUN echo never\n`,
+    );
+    const ended = await slipway.run(['build', '-q', `--isolation=${isolation}`, context]);
+    assert.equal(ended.status, 1);
+    assert.match(
+      ended.stderr,
+      /error: the command was killed by SIGSEGV|error: the command ended with status 139[\s\S]*SIGSEGV ended it/,
+    );
+    assert.match(ended.stderr, /^ {2}20000\n {2}last words$/m);
+    const lines = Array.from({ length: 20_000 }, (_, i) => `${i + 1}\n`).join('');
+    const { stdout } = await slipway.must(['logs', '2']);
+    assert.ok(stdout.startsWith(`${lines}last words\n`), stdout.slice(-200));
+  });
+}

@@ -5,6 +5,7 @@ import { howToEnable } from '../../src/sandbox/settings.ts';
 
 const machine = (values: Readonly<Record<string, string>>, programs: readonly string[] = []) => ({
   isRoot: false,
+  isRootless: false,
   sysctl: (name: string) => values[name],
   hasProgram: (name: string) => programs.includes(name),
 });
@@ -29,6 +30,10 @@ test('where no setting is wrong, a filter is suspected, and proot is recommended
   const [namespace, proot] = howToEnable(machine({ 'user/max_user_namespaces': '1000' }));
   assert.match(namespace ?? '', /^for namespace: a seccomp filter or security module/);
   assert.equal(proot, 'for proot: install proot (apt-get install proot)');
+});
+
+test('an ordinary user who has namespaces is told what only root can have', () => {
+  assert.deepEqual(howToEnable({ ...machine({}), isRootless: true }), ['for oci: run as root']);
 });
 
 test('root is told of capabilities', () => {

@@ -235,7 +235,7 @@ function capabilitySets(bits: bigint): readonly CallArgument[] {
 }
 
 /** As execvp(3): a name without '/' is looked for in PATH of the step's own environment. */
-function executeSteps(request: SandboxRequest): readonly LauncherStep[] {
+export function executeSteps(request: Pick<SandboxRequest, 'argv' | 'env'>): readonly LauncherStep[] {
   const [name = ''] = request.argv;
   const execute = (path: string) => call('execve', path, request.argv, request.env);
   if (name.includes('/')) return [named(name, execute(name))];

@@ -61,11 +61,15 @@ export function supervised(
   ];
 }
 
-/** First steps of every launcher: it has no descriptors but its own, and ends with slipway. @param parent slipway's process id */
-export function tied(parent: number): readonly LauncherStep[] {
+/**
+ * First steps of every launcher: it has no descriptors but its own, and ends with slipway.
+ * @param parent slipway's process id
+ * @param last the last descriptor that it was given
+ */
+export function tied(parent: number, last = reportFd): readonly LauncherStep[] {
   return [
-    attempt('close_range', reportFd + 1, 0xffff_ffff, 0),
-    ...openElsewhere().map(fd => attempt('close', fd)),
+    attempt('close_range', last + 1, 0xffff_ffff, 0),
+    ...openElsewhere(last).map(fd => attempt('close', fd)),
     dieWithParent,
     // Slipway may have ended before the line above.
     { kind: 'call', call: 'getppid', args: [], expect: parent, purpose: 'find slipway' },
@@ -84,9 +88,9 @@ function joinNetwork(path: string): readonly LauncherStep[] {
 }
 
 /** Descriptors that slipway itself was started with and that would be passed on (before Linux 5.9 one has to name them). */
-function openElsewhere(): readonly number[] {
+function openElsewhere(last: number): readonly number[] {
   const fds = readdirSync('/proc/self/fd').map(Number);
-  return fds.filter(fd => fd > reportFd && !isClosedOnExec(fd));
+  return fds.filter(fd => fd > last && !isClosedOnExec(fd));
 }
 
 function isClosedOnExec(fd: number): boolean {
@@ -105,6 +109,8 @@ export interface LaunchOptions {
   /** A private directory. */
   readonly dir: string;
   readonly signal: AbortSignal;
+  /** Open files that the launcher gets behind its report. */
+  readonly inherit?: readonly number[];
   onOutput(stream: 'stdout' | 'stderr', chunk: Buffer): void;
   /** Called when the launcher has ended, before waiting for others who still hold its output open. */
   onExit?(): Promise<void>;
@@ -124,15 +130,20 @@ export async function launch(steps: readonly LauncherStep[], options: LaunchOpti
       env: {},
       signal: options.signal,
       onOutput: (stream, chunk) => options.onOutput(stream, chunk),
-      inherit: [report],
+      inherit: [report, ...(options.inherit ?? [])],
       ...(options.onExit === undefined ? {} : { onExit: options.onExit }),
       plainPipes: true,
     });
     const bytes = readFileSync(reportFile);
     const failure = end.status === launchFailed ? launcher.explain(bytes) : undefined;
     if (failure !== undefined) throw failure;
-    return { end, waitStatus: bytes.length >= 4 && bytes.length < 16 ? bytes.readUInt32LE(0) : undefined };
+    return { end, waitStatus: waitStatusIn(bytes) };
   } finally {
     closeSync(report);
   }
+}
+
+/** What a report says of the innermost child that was waited for. */
+export function waitStatusIn(report: Buffer): number | undefined {
+  return report.length >= 4 && report.length < 16 ? report.readUInt32LE(0) : undefined;
 }

@@ -33,6 +33,7 @@ const numbers = {
   socket: [41, 198],
   umask: [95, 166],
   umount2: [166, 39],
+  unlinkat: [263, 35],
   unshare: [272, 97],
   write: [1, 64],
 } as const;

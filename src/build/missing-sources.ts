@@ -6,7 +6,7 @@ import { withoutRepetition } from './platforms.ts';
 import type { Sources } from './sources.ts';
 import { missingSources } from './steps/copy-selection.ts';
 
-/** @throws BuildError `context`; with more than one missing, each is a diagnostic */
+/** @throws BuildError `context` for the first one, with the others as its diagnostics */
 export function refuseMissingSources(stages: readonly PlannedStage[], sources: Sources): void {
   const missing = stages.flatMap(({ steps }) =>
     steps.flatMap(step =>
@@ -17,11 +17,12 @@ export function refuseMissingSources(stages: readonly PlannedStage[], sources: S
   );
   const [first] = missing;
   if (first === undefined) return;
-  const diagnostics = withoutRepetition(missing.map(asDiagnostic));
-  if (diagnostics.length === 1) throw first;
-  throw new BuildError('context', first.message, {
-    diagnostics,
-    facts: { ...first.facts, missing: diagnostics.length },
+  const [, ...others] = withoutRepetition(missing.map(asDiagnostic));
+  throw new BuildError(first.code, first.message, {
+    facts: first.facts,
+    diagnostics: others,
+    cause: first,
+    ...(first.hint ? { hint: first.hint } : {}),
     ...(first.range ? { range: first.range } : {}),
   });
 }

@@ -26,7 +26,7 @@ const program = fileURLToPath(new URL('./start.cjs', import.meta.url));
 /**
  * Builds an image and delivers it where the outputs say.
  * @throws BuildError what the command says: `code`, `message`, `hint`, `output` (the last lines of a failed RUN),
- *   `diagnostics`, and the facts with `file`, `line` and `column` of its place; `interrupted` on abort
+ *   `diagnostics` (what else is wrong), and the facts with `file`, `line` and `column` of its place; `interrupted` on abort
  */
 export async function buildImage(build: ImageBuild): Promise<BuiltImage> {
   const { args, secrets } = argumentsOf(build);

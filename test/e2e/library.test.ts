@@ -78,7 +78,11 @@ test('buildImage fails with all findings of a Dockerfile, and with wrong flags',
   await assert.rejects(library.buildImage(wrong), (error: unknown) => {
     assert.ok(error instanceof library.BuildError);
     assert.equal(error.code, 'dockerfile');
-    assert.equal(error.diagnostics.length, 2);
+    assert.match(error.message, /FOO/);
+    assert.deepEqual(
+      error.diagnostics.map(({ message }) => /^\w+/.exec(message)?.[0]),
+      ['COPY'],
+    );
     return true;
   });
   await assert.rejects(library.buildImage({ ...wrong, flags: ['--no-such-flag'] }), /--no-such-flag/);

@@ -18,6 +18,8 @@ done
 # python3-minimal has the program without its library.
 command -v python3 >/dev/null && { python3 -c 'import tarfile, pty' 2>/dev/null || missing+=(python3); }
 python3 -c 'import yaml' 2>/dev/null || missing+=(python3-yaml)
+# Tests put Debian's own into images, whatever else is called pip here.
+[ -d /usr/lib/python3/dist-packages/pip ] || missing+=(python3-pip)
 command -v docker >/dev/null || missing+=(docker.io)
 [ -f /etc/ssl/certs/ca-certificates.crt ] || missing+=(ca-certificates)
 [ ${#missing[@]} -eq 0 ] && exit 0

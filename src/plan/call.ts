@@ -108,7 +108,7 @@ export function describeOutline(outline: Outline, baseConfigs: BaseConfigs = new
   };
 }
 
-/** Of an arg declared in several places the first counts; one before FROM is listed when something uses it. */
+/** Of an arg declared in several places the last counts; one before FROM is listed when something uses it. */
 function argsInReach(
   outline: Outline,
   stages: readonly PlannedStage[],
@@ -123,11 +123,13 @@ function argsInReach(
       if (used.has(key.raw)) found.set(key.raw, argEntry(key.raw, value, line));
     }
   }
+  const isGlobal = new Set(found.keys());
   for (const stage of outline.stages) {
     if (!reached.has(stage.index)) continue;
     for (const arg of scopes.get(stage.index)?.args ?? []) {
-      if (!found.has(arg.name) && !isPredefined(arg, outline))
-        found.set(arg.name, argEntry(arg.name, arg.value, arg.line));
+      if (isPredefined(arg, outline) || (isGlobal.has(arg.name) && isBare(arg))) continue;
+      const isGiven = outline.options.buildArgs.has(arg.name) || !isBare(arg);
+      found.set(arg.name, argEntry(arg.name, isGiven ? arg.value : undefined, arg.line));
     }
   }
   const lineOf = (arg: OutlineArg) => arg.location.ranges[0]?.start.line ?? 0;
@@ -135,9 +137,13 @@ function argsInReach(
 }
 
 /** `ARG TARGETARCH`: nobody needs to give it. */
-function isPredefined({ name, line }: DeclaredArg, { options, globals }: Outline): boolean {
-  const isBare = line.args.some(arg => arg.key.raw === name && arg.value === undefined);
-  return isBare && !options.buildArgs.has(name) && globals.values.has(name);
+function isPredefined(arg: DeclaredArg, { options, globals }: Outline): boolean {
+  return isBare(arg) && !options.buildArgs.has(arg.name) && globals.values.has(arg.name);
+}
+
+/** `ARG NAME` */
+function isBare({ name, line }: DeclaredArg): boolean {
+  return line.args.some(arg => arg.key.raw === name && arg.value === undefined);
 }
 
 function argEntry(name: string, value: string | undefined, line: ArgInstruction): OutlineArg {

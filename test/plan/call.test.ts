@@ -57,6 +57,22 @@ describe('--call outline', () => {
     assert.equal(Buffer.from(json.sources[0] ?? '', 'base64').toString(), text);
   });
 
+  it('gives the last place of an arg that is declared again, and its value there', () => {
+    const again = outlineOf('ARG G=1\nFROM scratch AS a\nARG A=1 B=1\nFROM a\nARG A=${A}2\nARG B\nARG G\n');
+    assert.deepEqual(
+      describeOutline(again).args?.map(({ name, value, location }) => [
+        name,
+        value,
+        location.ranges[0]?.start.line,
+      ]),
+      [
+        ['G', '1', 1],
+        ['A', '12', 5],
+        ['B', undefined, 6],
+      ],
+    );
+  });
+
   it('names the target and its description', () => {
     const described = describeOutline(outlineOf(text, { target: 'base' }));
     assert.equal(described.name, 'base');

@@ -27,6 +27,8 @@ export interface LayoutPlaceOptions {
   readonly digest?: Digest;
   /** After writing, blobs that no entry of index.json leads to are deleted. Default false. */
   readonly reset?: boolean;
+  /** After writing, blobs of what was replaced that no entry of index.json leads to are deleted. Default false. */
+  readonly tidy?: boolean;
 }
 
 /** @param directory absolute */
@@ -68,7 +70,9 @@ class LayoutPlace implements Place {
       const current = await this.#read().catch(forgiveDamage);
       const next = draft(current);
       if (next) await this.#write(next, blobs, signal);
-      if (this.#options.reset) await removeUnlisted(this.#dir);
+      const { reset, tidy } = this.#options;
+      if (reset) await removeUnlisted(this.#dir, () => true);
+      else if (tidy && next && current) await removeUnlisted(this.#dir, isPartOf(current));
     } catch (error) {
       if (error instanceof BuildError || signal.aborted) throw error;
       throw new BuildError('output', `cannot write ${printable(this.#dir)}: ${messageOf(error)}`, {
@@ -205,8 +209,14 @@ async function copyFrom(
   return true;
 }
 
+/** For file names of blobs. */
+function isPartOf({ descriptor, manifest }: Artifact): (blob: string) => boolean {
+  const parts = [descriptor, manifest.config, ...manifest.layers].map(({ digest }) => blobName(digest));
+  return blob => parts.includes(blob);
+}
+
 /** Blobs that no entry of index.json leads to. */
-async function removeUnlisted(dir: string): Promise<void> {
+async function removeUnlisted(dir: string, mayGo: (blob: string) => boolean): Promise<void> {
   const container = directoryContainer(dir);
   const listed = new Set<string>();
   const visit = async (descriptor: Descriptor, depth: number): Promise<void> => {
@@ -224,7 +234,8 @@ async function removeUnlisted(dir: string): Promise<void> {
     const place = join(dir, 'blobs', algorithm);
     if (!statSync(place, { throwIfNoEntry: false })?.isDirectory()) continue;
     for (const name of await readdir(place)) {
-      if (!listed.has(`blobs/${algorithm}/${name}`)) await rm(join(place, name), { force: true });
+      const blob = `blobs/${algorithm}/${name}`;
+      if (!listed.has(blob) && mayGo(blob)) await rm(join(place, name), { force: true });
     }
   }
 }

@@ -15,8 +15,9 @@ export interface Artifact {
 
 /** What is to be published. */
 export interface Draft {
-  /** Also the artifact's type. */
   readonly configType: string;
+  /** Default: the config's type. */
+  readonly artifactType?: string;
   readonly config: string;
   readonly layers: readonly Descriptor[];
 }
@@ -44,18 +45,21 @@ export interface Place {
   ): Promise<void>;
 }
 
+/** The config of an artifact that says everything in its manifest (OCI image-spec, manifest.md). */
+export const emptyConfig = { type: mediaTypes.ociEmpty, text: '{}', digest: digestOf('{}') } as const;
+
 /** A draft as the documents that are stored. */
 export interface Documents {
   readonly manifest: { readonly descriptor: Descriptor; readonly bytes: string };
   readonly config: { readonly descriptor: Descriptor; readonly bytes: string };
 }
 
-export function documentsOf({ configType, config, layers }: Draft): Documents {
+export function documentsOf({ configType, artifactType = configType, config, layers }: Draft): Documents {
   const configDescriptor = describe(configType, config);
   const bytes = encodeManifest({
     kind: 'manifest',
     mediaType: mediaTypes.ociManifest,
-    artifactType: configType,
+    artifactType,
     config: configDescriptor,
     layers,
     annotations: {},

@@ -12,7 +12,7 @@ import { memoryBlob } from '../registry/push.ts';
 import { storedBlob } from '../registry/push-stored.ts';
 import type { FetchedManifest, Registries } from '../registry/registry.ts';
 import type { BlobSource, Store } from '../store/store.ts';
-import type { Artifact, Documents, Draft, Place } from './place.ts';
+import { type Artifact, type Documents, type Draft, emptyConfig, type Place } from './place.ts';
 import { type Register, rewrite, type Seen } from './rewrite.ts';
 
 export interface RegistryPlaceOptions {
@@ -139,6 +139,9 @@ class RegistryPlace implements Place, Register {
       throw new BuildError('unsupported', `${this.name} is an image for several platforms`);
     }
     const { config } = document;
+    if (config.digest === emptyConfig.digest) {
+      return { descriptor, manifest: document, config: Buffer.from(emptyConfig.text) };
+    }
     if (config.size > maxManifestBytes) {
       throw new BuildError(
         'hostile',

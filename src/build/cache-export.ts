@@ -23,6 +23,7 @@ import type { Descriptor } from '../image/descriptor.ts';
 import type { LayerId } from '../layer/layers.ts';
 import type { Registries } from '../registry/registry.ts';
 import type { BlobSource } from '../store/store.ts';
+import type { MountPlace } from './cache-mounts/place.ts';
 import type { CacheSource, CacheTarget } from './cache-spec.ts';
 import type { FinishedStep, FinishedSteps } from './finished-steps.ts';
 import type { Tools } from './tools.ts';
@@ -35,8 +36,11 @@ export interface PlaceTools extends Pick<Tools, 'store'> {
 
 type WritableTarget = Exclude<CacheTarget, { kind: 'inline' }>;
 
-/** Where a cache is read or written; nothing is contacted yet. */
-export async function placeOf(spec: CacheSource | WritableTarget, tools: PlaceTools): Promise<Place> {
+/** Where a cache, or cache mounts, are read or written; nothing is contacted yet. */
+export async function placeOf(
+  spec: CacheSource | WritableTarget | MountPlace,
+  tools: PlaceTools,
+): Promise<Place> {
   const { store, source, cwd } = tools;
   if (spec.kind === 'registry') {
     const { registryPlace } = await import('../artifact/registry.ts');
@@ -55,6 +59,7 @@ export async function placeOf(spec: CacheSource | WritableTarget, tools: PlaceTo
     ...(spec.tag === undefined ? {} : { tag: spec.tag }),
     ...('digest' in spec && spec.digest ? { digest: spec.digest } : {}),
     ...('reset' in spec ? { reset: spec.reset } : {}),
+    ...('tidy' in spec ? { tidy: spec.tidy } : {}),
   });
 }
 

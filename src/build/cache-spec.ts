@@ -1,36 +1,27 @@
 // What `--cache-from` and `--cache-to` ask for, with the keys of `docker buildx build`
 // (https://docs.docker.com/build/cache/backends/). Pure.
-import type { S3Location } from '../artifact/s3.ts';
-import type { S3Credentials } from '../artifact/s3-client.ts';
-import { csvFields } from '../dockerfile/csv.ts';
-import { parseBoolean } from '../dockerfile/directives.ts';
-import { suggest } from '../dockerfile/suggest.ts';
 import { BuildError, printable } from '../errors.ts';
 import { type Digest, parseDigest } from '../image/digest.ts';
-import type { Compression } from '../image/media-type.ts';
-import { parseReference, type Reference, withDefaultTag } from '../image/reference.ts';
-
-/** A cache in a bucket of an S3-compatible server. */
-export interface S3Cache {
-  readonly kind: 's3';
-  readonly location: S3Location;
-  /** Of the cache in the bucket. */
-  readonly name: string;
-  /** Absent: those of the environment. */
-  readonly credentials?: S3Credentials;
-}
+import type { Reference } from '../image/reference.ts';
+import {
+  type Packing,
+  packing,
+  reference,
+  type S3Storage,
+  Spec,
+  s3Keys,
+  s3Storage,
+  tagOf,
+} from './storage-spec.ts';
 
 export type CacheSource =
-  | S3Cache
+  | S3Storage
   | { readonly kind: 'registry'; readonly ref: Reference }
   | { readonly kind: 'local'; readonly src: string; readonly tag?: string; readonly digest?: Digest };
 
-interface Writing {
+interface Writing extends Packing {
   /** min: steps of the final image's stage and of those that it is FROM; max: all. Default min. */
   readonly mode: 'min' | 'max';
-  /** Default gzip. */
-  readonly compression: Compression;
-  readonly level?: number;
   /** Layers that came packed otherwise are packed anew. Default false. */
   readonly force: boolean;
   /** What goes wrong is a warning. Default false. */
@@ -38,7 +29,7 @@ interface Writing {
 }
 
 export type CacheTarget =
-  | (S3Cache & Writing)
+  | (S3Storage & Writing)
   | ({ readonly kind: 'registry'; readonly ref: Reference } & Writing)
   | ({
       readonly kind: 'local';
@@ -57,19 +48,6 @@ const writingKeys = [
   'oci-mediatypes',
   'image-manifest',
 ];
-const s3Keys = [
-  'bucket',
-  'region',
-  'prefix',
-  'blobs_prefix',
-  'manifests_prefix',
-  'name',
-  'endpoint_url',
-  'use_path_style',
-  'access_key_id',
-  'secret_access_key',
-  'session_token',
-];
 const sourceKeys: Readonly<Record<string, readonly string[]>> = {
   registry: ['ref'],
   local: ['src', 'tag', 'digest'],
@@ -81,11 +59,12 @@ const targetKeys: Readonly<Record<string, readonly string[]>> = {
   inline: ['mode', 'ignore-error'],
   s3: [...s3Keys, ...writingKeys],
 };
-const elsewhere = ['gha', 'azblob'];
+/** Of a cache in a bucket. */
+const defaultName = 'slipway';
 
 /** @throws BuildError `usage`, `unsupported` */
 export function parseCacheSource(text: string): CacheSource {
-  const spec = new Spec('--cache-from', text);
+  const spec = new Spec('--cache-from', text, { nameAlone: true });
   if (spec.type === 'inline') {
     throw spec.wrong(
       'records in an image are found by its name',
@@ -94,9 +73,9 @@ export function parseCacheSource(text: string): CacheSource {
   }
   switch (spec.known(sourceKeys)) {
     case 'registry':
-      return { kind: 'registry', ref: reference(spec) };
+      return { kind: 'registry', ref: reference(spec, true) };
     case 's3':
-      return s3Cache(spec);
+      return s3Storage(spec, defaultName);
     default: {
       const digest = spec.get('digest');
       return {
@@ -111,12 +90,12 @@ export function parseCacheSource(text: string): CacheSource {
 
 /** @throws BuildError `usage`, `unsupported` */
 export function parseCacheTarget(text: string): CacheTarget {
-  const spec = new Spec('--cache-to', text);
+  const spec = new Spec('--cache-to', text, { nameAlone: true });
   switch (spec.known(targetKeys)) {
     case 'registry':
-      return { kind: 'registry', ref: reference(spec), ...writing(spec) };
+      return { kind: 'registry', ref: reference(spec, false), ...writing(spec) };
     case 's3':
-      return { ...s3Cache(spec), ...writing(spec) };
+      return { ...s3Storage(spec, defaultName), ...writing(spec) };
     case 'local':
       return {
         kind: 'local',
@@ -136,48 +115,6 @@ export function parseCacheTarget(text: string): CacheTarget {
   }
 }
 
-function s3Cache(spec: Spec): S3Cache {
-  const [region, endpoint] = [spec.get('region'), spec.get('endpoint_url')];
-  if (endpoint !== undefined && !/^https?:\/\/[^/]/.test(endpoint)) {
-    throw spec.wrong('endpoint_url is no http or https URL');
-  }
-  const [accessKeyId, secretAccessKey] = [spec.get('access_key_id'), spec.get('secret_access_key')];
-  if ((accessKeyId === undefined) !== (secretAccessKey === undefined)) {
-    throw spec.wrong('access_key_id and secret_access_key belong together');
-  }
-  const sessionToken = spec.get('session_token');
-  return {
-    kind: 's3',
-    location: {
-      bucket: spec.need('bucket', 'NAME'),
-      ...(region === undefined ? {} : { region }),
-      ...(endpoint === undefined ? {} : { endpoint }),
-      pathStyle: spec.flag('use_path_style', false),
-      prefix: spec.get('prefix') ?? '',
-      blobsPrefix: spec.get('blobs_prefix') ?? 'blobs/',
-      manifestsPrefix: spec.get('manifests_prefix') ?? 'manifests/',
-    },
-    name: spec.get('name') ?? 'slipway',
-    ...(accessKeyId !== undefined && secretAccessKey !== undefined
-      ? { credentials: { accessKeyId, secretAccessKey, ...(sessionToken ? { sessionToken } : {}) } }
-      : {}),
-  };
-}
-
-function reference(spec: Spec): Reference {
-  const ref = parseReference(spec.need('ref', 'HOST/NAME:TAG'));
-  if (ref.digest && spec.name === '--cache-to')
-    throw spec.wrong('what a digest stands for cannot be changed', 'give a tag');
-  return withDefaultTag(ref);
-}
-
-function tagOf(spec: Spec): { tag?: string } {
-  const tag = spec.get('tag');
-  if (tag === undefined) return {};
-  if (!/^\w[\w.-]{0,127}$/.test(tag)) throw spec.wrong(`tag=${printable(tag)} is no tag`);
-  return { tag };
-}
-
 function writing(spec: Spec): Writing {
   const mode = spec.get('mode') ?? 'min';
   if (mode !== 'min' && mode !== 'max') throw spec.wrong(`mode=${printable(mode)} is neither min nor max`);
@@ -187,105 +124,10 @@ function writing(spec: Spec): Writing {
       hint: 'a cache is always an OCI image manifest',
     });
   }
-  const compression = spec.get('compression') ?? 'gzip';
-  if (compression !== 'gzip' && compression !== 'zstd' && compression !== 'uncompressed') {
-    throw spec.wrong(
-      `there is no compression "${printable(compression)}"`,
-      'the compressions are uncompressed, gzip and zstd',
-    );
-  }
-  const level = spec.get('compression-level');
-  const highest = compression === 'zstd' ? 22 : 9;
-  if (level !== undefined && !(/^\d{1,2}$/.test(level) && Number(level) <= highest)) {
-    throw spec.wrong(`compression-level=${printable(level)} is not a number from 0 to ${highest}`);
-  }
   return {
     mode,
-    compression,
-    ...(level === undefined ? {} : { level: Number(level) }),
+    ...packing(spec),
     force: spec.flag('force-compression', false),
     ignoreError: spec.flag('ignore-error', false),
   };
-}
-
-/** The fields of one specification. */
-class Spec {
-  readonly name: string;
-  readonly type: string;
-  readonly #text: string;
-  readonly #values = new Map<string, string>();
-
-  constructor(name: string, text: string) {
-    this.name = name;
-    this.#text = text;
-    const fields = csvFields(text);
-    if ('problem' in fields) throw this.wrong(fields.problem);
-    // As docker has it: a name alone is one in a registry.
-    if (fields.every(({ value }) => !value.includes('='))) {
-      if (fields.length !== 1 || text.trim() === '') throw this.wrong('it names no cache');
-      this.#values.set('ref', text.trim());
-      this.type = 'registry';
-      return;
-    }
-    for (const { value } of fields) {
-      const at = value.indexOf('=');
-      if (at < 0) throw this.wrong(`"${printable(value)}" is not key=value`);
-      const key = value.slice(0, at).trim().toLowerCase();
-      if (this.#values.has(key)) throw this.wrong(`${printable(key)} is given twice`);
-      this.#values.set(key, value.slice(at + 1));
-    }
-    this.type = this.#values.get('type') ?? '';
-    this.#values.delete('type');
-  }
-
-  /** @returns the type @throws BuildError unless type and keys are known */
-  known(keysOf: Readonly<Record<string, readonly string[]>>): string {
-    const types = Object.keys(keysOf).join(', ');
-    if (elsewhere.includes(this.type)) {
-      throw new BuildError('unsupported', `${this.name} type=${this.type} is not supported`, {
-        hint: `the types are ${types}; a directory can be kept by whatever keeps directories between runs`,
-      });
-    }
-    const keys = Object.hasOwn(keysOf, this.type) ? keysOf[this.type] : undefined;
-    if (!keys) {
-      const what = this.type === '' ? 'it has no type' : `there is no type "${printable(this.type)}"`;
-      throw this.wrong(what, `the types are ${types}`);
-    }
-    for (const key of this.#values.keys()) {
-      if (keys.includes(key)) continue;
-      const near = suggest(key, keys);
-      throw this.wrong(
-        `type=${this.type} has no key "${printable(key)}"`,
-        near ? `did you mean ${near}?` : `its keys are ${keys.join(', ')}`,
-      );
-    }
-    return this.type;
-  }
-
-  get(key: string): string | undefined {
-    return this.#values.get(key);
-  }
-
-  need(key: string, what: string): string {
-    const value = this.#values.get(key);
-    if (value !== undefined && value !== '' && !value.includes('\0')) return value;
-    throw this.wrong(`type=${this.type} needs ${key}`, `add ${key}=${what}`);
-  }
-
-  flag(key: string, fallback: boolean): boolean {
-    const value = this.#values.get(key);
-    const flag = value === undefined ? fallback : parseBoolean(value);
-    if (flag === undefined) throw this.wrong(`${key}=${printable(value ?? '')} is neither true nor false`);
-    return flag;
-  }
-
-  wrong(why: string, hint?: string): BuildError {
-    // Keys may stand in it.
-    const shown = this.type === 's3' || /secret|token/i.test(this.#text) ? 'type=s3,...' : this.#text;
-    return new BuildError(
-      'usage',
-      `${this.name} ${printable(shown)}: ${why}`,
-      hint === undefined ? {} : { hint },
-    );
-  }
 }

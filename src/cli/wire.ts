@@ -3,7 +3,6 @@ import { availableParallelism, homedir } from 'node:os';
 import { join } from 'node:path';
 import type { Command } from 'commander';
 import { makeBaseFinder } from '../build/base-finder.ts';
-import type { TravelTools } from '../build/cache-mounts/travel.ts';
 import type { Tools } from '../build/tools.ts';
 import { openRecords } from '../cache/records.ts';
 import { openStatIndex } from '../cache/stat-index.ts';
@@ -100,17 +99,6 @@ export interface WireOptions {
   readonly registries?: GivenRegistryOptions;
   /** No socket is opened: what would need one is an error. Default false. */
   readonly offline?: boolean;
-}
-
-/** Where cache mounts come from and go to. */
-export function openMountPlace(images: ImageTools): TravelTools['open'] {
-  return async spec => {
-    if (spec.type === 'local') {
-      return (await import('../build/cache-mounts/layout-place.ts')).layoutPlace(spec.dir, spec.tag);
-    }
-    const { registryPlace } = await import('../build/cache-mounts/registry-place.ts');
-    return registryPlace(await images.registries(), spec.ref);
-  };
 }
 
 export async function openTools(session: Session, command: Command, options: WireOptions): Promise<Wired> {
@@ -214,7 +202,16 @@ function noNetwork(): Network {
 }
 
 /** Blobs that a directory or a bucket was seen to have come from there. */
-function withPlaces(store: Store, network: Network, { emit, offline }: WireOptions): Network {
+function withPlaces(store: Store, network: Network, options: WireOptions): Network {
+  return { ...network, source: placesSource(store, network.source, options) };
+}
+
+/** @param others where a blob comes from that no directory and no bucket has */
+export function placesSource(
+  store: Store,
+  others: BlobSource,
+  { emit, offline }: Pick<WireOptions, 'emit' | 'offline'>,
+): BlobSource {
   const fetch: BlobSource['fetch'] = async (blob, signal) => {
     if (layoutsOf(store, blob.digest).length > 0) {
       const { fetchFromLayouts } = await import('../artifact/layout.ts');
@@ -228,9 +225,9 @@ function withPlaces(store: Store, network: Network, { emit, offline }: WireOptio
         if (originsOf(store, blob.digest).length === 0) throw error;
       }
     }
-    await network.source.fetch(blob, signal);
+    await others.fetch(blob, signal);
   };
-  return { ...network, source: { fetch } };
+  return { fetch };
 }
 
 function warnOfSingleId(session: Session): void {

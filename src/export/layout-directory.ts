@@ -5,7 +5,6 @@ import { dirname, join } from 'node:path';
 import { waitForLock } from '../host/lock.ts';
 import { fsyncDir, writeFileAtomically } from '../host/temp.ts';
 import type { Descriptor } from '../image/descriptor.ts';
-import type { Digest } from '../image/digest.ts';
 import { addFile, blobName, existingEntries, isThere } from '../store/layout-files.ts';
 import { annotationKeys, indexText, layoutText } from '../store/layout-index.ts';
 import type { Store } from '../store/store.ts';
@@ -14,18 +13,16 @@ import { outputFailure, removeEmpty } from './destination.ts';
 import { type Document, documentsOf, indexEntries, layersOf, type Packed } from './pack.ts';
 
 /** A blob for a layout, and its bytes, which are checked on their way. */
-export interface LayoutBlob {
+interface LayoutBlob {
   readonly descriptor: Descriptor;
   open(): AsyncIterable<Uint8Array>;
 }
 
 /** What a layout is to get, and all that its index.json is to list. */
-export interface LayoutChange {
+interface LayoutChange {
   readonly blobs: readonly LayoutBlob[];
   readonly documents: readonly Document[];
   readonly entries: readonly unknown[];
-  /** Blobs that nothing in the layout refers to any more; removed last. */
-  readonly unneeded?: readonly Digest[];
 }
 
 /**
@@ -52,7 +49,7 @@ export function writeLayoutDirectory(
  * @param change is given what index.json lists; undefined: it stays as it is
  * @throws BuildError `output`, `usage` when the directory holds something else, `interrupted`
  */
-export async function updateLayout(
+async function updateLayout(
   dir: string,
   signal: AbortSignal,
   change: (entries: readonly unknown[]) => Promise<LayoutChange | undefined>,
@@ -69,7 +66,6 @@ export async function updateLayout(
     await syncBlobs(dir, wanted);
     writeFileAtomically(join(dir, 'oci-layout'), layoutText, 0o644);
     writeFileAtomically(join(dir, 'index.json'), indexText(wanted.entries), 0o644);
-    for (const digest of wanted.unneeded ?? []) await rm(join(dir, blobName(digest)), { force: true });
   } catch (error) {
     await undo(dir, made, firstMade);
     if (signal.aborted) throw error;

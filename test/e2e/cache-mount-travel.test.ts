@@ -10,6 +10,7 @@ import { type BaseRegistry, freePort, startRegistry } from '../support/fixtures.
 import { writeContext } from '../support/images.ts';
 import { makeTar, type TarMember } from '../support/make-tar.ts';
 import { type Program, program } from '../support/program.ts';
+import { startS3Server } from '../support/s3-server.ts';
 
 let bases: BaseRegistry;
 const machines: Program[] = [];
@@ -25,8 +26,8 @@ afterEach(() => {
 after(() => bases?.stop());
 
 /** A machine with an empty store. */
-function machine(): Program {
-  const slipway = program({ CONTAINERS_REGISTRIES_CONF: bases.registriesConf });
+function machine(env: Readonly<Record<string, string>> = {}): Program {
+  const slipway = program({ ...env, CONTAINERS_REGISTRIES_CONF: bases.registriesConf });
   machines.push(slipway);
   return slipway;
 }
@@ -111,6 +112,46 @@ test('the first source that has a mount is taken; what cannot be reached or is n
   const to = `type=registry,ref=${gone}/caches`;
   const failed = await slipway.run(['build', '--retry=0', '--cache-mount-to', to, context]);
   assert.equal(failed.status, 1, failed.stderr);
+});
+
+test('a bucket carries cache mounts, and unchanged ones are not sent again', async () => {
+  await using server = await startS3Server();
+  await server.makeBucket('caches');
+  const place = `type=s3,bucket=caches,endpoint_url=${server.endpoint},use_path_style=true,prefix=mounts/`;
+  const first = machine(server.env);
+  await build(first, fill, '--cache-mount-to', place);
+  const keys = await server.keys('caches');
+  assert.ok(keys.includes('mounts/manifests/cache-mounts'), keys.join());
+  assert.match(
+    (await build(first, 'RUN true', '--cache-mount-to', `id=npm,${place}`)).stderr,
+    /npm: unchanged/,
+  );
+  assert.deepEqual(await server.keys('caches'), keys);
+  const { printed } = await build(machine(server.env), show, '--cache-mount-from', place);
+  assert.deepEqual(printed, shown);
+});
+
+test('several machines that write different mounts under one tag at once lose none of them', async () => {
+  await using registry = await startDockerRegistry();
+  const place = `type=registry,ref=${registry.host}/team/caches:all`;
+  const ids = ['a', 'b', 'c', 'd'];
+  const writers = ids.map(id => ({ id, slipway: machine() }));
+  await Promise.all(writers.map(({ id, slipway }) => build(slipway, count(id), '--cache-mount-to', place)));
+  const { printed } = await build(machine(), ids.map(count).join('\n'), '--cache-mount-from', place);
+  assert.deepEqual(printed, ['2', '2', '2', '2']);
+});
+
+test('of several machines that write one mount at once each comes to an end, and one mount is there', async () => {
+  await using registry = await startDockerRegistry();
+  const place = `type=registry,ref=${registry.host}/team/caches:one`;
+  const writers = ['x', 'y', 'z'].map(text => ({ text, slipway: machine() }));
+  const write = (text: string) => `RUN --mount=type=cache,id=a,target=/c echo ${text} > /c/n`;
+  await Promise.all(
+    writers.map(({ text, slipway }) => build(slipway, write(text), '--cache-mount-to', place)),
+  );
+  const read = 'RUN --mount=type=cache,id=a,target=/c cat /c/n';
+  const { printed } = await build(machine(), read, '--cache-mount-from', place);
+  assert.match(printed.join(), /^[xyz]$/);
 });
 
 test('a failed build leaves its cache mounts behind too', async () => {
@@ -198,6 +239,27 @@ for (const [name, { members, diffId, says }] of Object.entries(hostile)) {
   });
 }
 
+test('an archive that is damaged in its directory is refused with a warning', async () => {
+  const first = machine();
+  const dir = join(first.dir, 'kept');
+  await build(first, count('a'), '--cache-mount-to', `type=local,dest=${dir}`);
+  const { manifests } = JSON.parse(readFileSync(join(dir, 'index.json'), 'utf8'));
+  const blob = (digest: string) => join(dir, 'blobs', digest.replace(':', '/'));
+  const { layers } = JSON.parse(readFileSync(blob(manifests[0].digest), 'utf8'));
+  writeFileSync(blob(layers[0].digest), Buffer.alloc(layers[0].size));
+  const { printed, stderr } = await build(
+    machine(),
+    count('a'),
+    '--cache-mount-from',
+    `type=local,src=${dir}`,
+  );
+  assert.deepEqual(printed, ['1']);
+  assert.match(
+    stderr,
+    /warning: cache mount a was not imported from .*: its blob sha256:.* is not there, or damaged/,
+  );
+});
+
 test('a link in an archive that leads out is not followed', async () => {
   const slipway = machine();
   const dir = join(slipway.dir, 'hostile');
@@ -228,13 +290,15 @@ test('what is no set of cache mounts is neither read nor overwritten', async () 
 });
 
 const wrong: Record<string, RegExp> = {
-  'id=a': /it has no type\n {2}try: add type=registry or type=local/,
-  'type=s3,id=a': /there is no type "s3"\n {2}try: the types are registry and local/,
-  'type=registry': /it has no ref\n/,
-  'type=local,dest=d,compresion=gzip': /it has no key "compresion"\n {2}try: did you mean compression\?/,
-  'type=local,src=d': /it has no key "src"/,
+  'id=a': /it has no type\n {2}try: the types are registry, local, s3/,
+  'type=redis,id=a': /there is no type "redis"\n {2}try: the types are registry, local, s3/,
+  'type=s3,id=a': /type=s3 needs bucket\n {2}try: add bucket=NAME/,
+  'type=registry': /type=registry needs ref\n/,
+  [`type=registry,ref=r.example.com/x@sha256:${'a'.repeat(64)}`]: /a digest stands for cannot be changed/,
+  'type=local,dest=d,compresion=gzip': /has no key "compresion"\n {2}try: did you mean compression\?/,
+  'type=local,src=d': /has no key "src"/,
   'type=local,dest=d,compression=rar': /there is no compression "rar"/,
-  'type=local,dest=d,compression-level=10': /is not a level of gzip/,
+  'type=local,dest=d,compression-level=10': /is not a number from 0 to 9/,
   'type=local,dest=d,ignore-error=maybe': /neither true nor false/,
   'type=local,dest=d,dest=e': /dest is given twice/,
   'type=local,dest=d,id=': /id has no usable value/,

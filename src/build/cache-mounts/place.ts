@@ -1,47 +1,37 @@
-// Where cache mounts travel to and come from: the same questions for a registry and a directory.
-import type { Compression } from '../../image/media-type.ts';
+// Where cache mounts travel to and come from.
+import type { Place } from '../../artifact/place.ts';
 import type { Reference } from '../../image/reference.ts';
-import type { PushBlob } from '../../registry/push.ts';
-import type { MountLayer } from './artifact.ts';
+import type { BlobSource, Store } from '../../store/store.ts';
+import type { Packing, S3Storage } from '../storage-spec.ts';
 
-export type PlaceSpec =
-  | { readonly type: 'registry'; readonly ref: Reference }
-  /** An OCI layout; `dir` is absolute. */
-  | { readonly type: 'local'; readonly dir: string; readonly tag: string };
+export type MountPlace =
+  | S3Storage
+  | { readonly kind: 'registry'; readonly ref: Reference }
+  /** An OCI layout; `src` is absolute. What is replaced there leaves it. */
+  | { readonly kind: 'local'; readonly src: string; readonly tag: string; readonly tidy: true };
 
 export interface MountSource {
   /** Ids of the mounts that are taken from here; absent: any. */
   readonly ids?: readonly string[];
-  readonly place: PlaceSpec;
+  readonly place: MountPlace;
   /** Mounts that have content here are replaced too. Default false. */
   readonly overwrite: boolean;
 }
 
-export interface MountTarget {
+export interface MountTarget extends Packing {
   /** Ids of the mounts that go there; absent: those that the Dockerfile names. */
   readonly ids?: readonly string[];
-  readonly place: PlaceSpec;
-  readonly compression: Compression;
-  /** On the codec's own scale; absent: its default. */
-  readonly level?: number;
+  readonly place: MountPlace;
   /** A failure is a warning. Default false. */
   readonly ignoreError: boolean;
 }
 
-export interface Place {
-  /** For people. */
-  readonly name: string;
-  /** The mounts that are there; undefined when there are none yet. @throws BuildError `network`, `unsupported`, ... */
-  list(signal: AbortSignal): Promise<readonly MountLayer[] | undefined>;
-  /** Writes the bytes of a layer to `file`, checked. @throws BuildError */
-  fetch(layer: MountLayer, file: string, signal: AbortSignal): Promise<void>;
-  /**
-   * Replaces what is there by what `merge` makes of it; undefined leaves it. A new layer's blob is in what is returned.
-   * @throws BuildError
-   */
-  update(merge: Merge, signal: AbortSignal): Promise<void>;
+/** What travels passes through a store of its own: blobs of mounts are of no use to the store of images. */
+export interface MountDepot {
+  readonly store: Store;
+  /** Gets blobs from where the places remembered them to be. */
+  readonly source: BlobSource;
+  /** Nothing is contacted yet. */
+  open(spec: MountPlace): Promise<Place>;
+  [Symbol.asyncDispose](): Promise<void>;
 }
-
-export type Merge = (
-  there: readonly MountLayer[],
-) => Promise<{ readonly layers: readonly MountLayer[]; readonly blobs: readonly PushBlob[] } | undefined>;

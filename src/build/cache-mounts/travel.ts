@@ -1,18 +1,20 @@
 // Cache mounts travel: a mount that is empty here is filled from where an earlier build, perhaps on another machine, left
 // its content, when the first step opens it; and goes there when the build ends, if its content is new there.
 import { existsSync, mkdirSync, readdirSync, renameSync } from 'node:fs';
+import { copyFile } from 'node:fs/promises';
 import { join } from 'node:path';
+import type { Artifact, Place } from '../../artifact/place.ts';
 import { BuildError, messageOf } from '../../errors.ts';
 import type { Emit } from '../../events.ts';
 import { type Lock, tryLock, waitForLock } from '../../host/lock.ts';
 import { makeTempDir, removeTree, temporaryName } from '../../host/temp.ts';
-import { digestOf, hexOf, shortId } from '../../image/digest.ts';
+import { type Digest, digestOf, hexOf, shortId } from '../../image/digest.ts';
+import { hostPlatform } from '../../image/platform.ts';
 import { packTar } from '../../layer/pack.ts';
 import { sharedPool } from '../../layer/pool.ts';
-import { fileBlob, type PushBlob } from '../../registry/push.ts';
 import type { Store } from '../../store/store.ts';
-import { type MountLayer, mountLayer } from './artifact.ts';
-import type { MountSource, MountTarget, Place, PlaceSpec } from './place.ts';
+import { draftOf, type MountLayer, mergeMounts, mountLayer, mountsIn } from './artifact.ts';
+import type { MountDepot, MountSource, MountTarget } from './place.ts';
 
 /** As images have it: what unpacks to more is refused. */
 const maxUnpackedBytes = 64 * 1024 ** 3;
@@ -34,7 +36,7 @@ export interface TravelTools {
   now(): number;
   /** Something that does not stop the build. */
   warn(text: string): void;
-  open(spec: PlaceSpec): Promise<Place>;
+  readonly depot: MountDepot;
 }
 
 /**
@@ -67,6 +69,8 @@ class TravellingMounts implements MountTravel {
   readonly #named = new Set<string>();
   readonly #arriving = new Map<string, Promise<void>>();
   readonly #listed = new Map<MountSource, Promise<Listed | undefined>>();
+
+  readonly #turns = new Map<Digest, Promise<void>>();
 
   constructor(sources: readonly MountSource[], tools: TravelTools) {
     this.#sources = sources;
@@ -115,28 +119,22 @@ class TravellingMounts implements MountTravel {
     }
   }
 
-  /** Complete or not at all. */
-  async #unpack(layer: MountLayer, place: Place, slot: string, signal: AbortSignal): Promise<void> {
-    await using spool = await makeTempDir(this.#tools.store.tmp, 'mount-');
-    const file = join(spool.path, 'blob');
-    await place.fetch(layer, file, signal);
-    const fresh = join(slot, temporaryName('fresh-'));
-    const fs = join(slot, 'fs');
-    try {
-      // Of a process that was killed here: this one has the slot alone.
-      for (const name of readdirSync(slot)) if (name.startsWith('fresh-')) await removeTree(join(slot, name));
-      mkdirSync(fresh, { mode: 0o700 });
-      const name = `of cache mount ${layer.id}`;
-      const { diffId } = layer;
-      await sharedPool().run(
-        { kind: 'unpack-files', file, name, diffId, into: fresh, maxBytes: maxUnpackedBytes },
-        signal,
-      );
-      await removeTree(fs);
-      renameSync(fresh, fs);
-    } finally {
-      await removeTree(fresh);
-    }
+  /** Complete or not at all. Mounts with one content take turns, since each removes the blob when it is done. */
+  #unpack(layer: MountLayer, place: Place, slot: string, signal: AbortSignal): Promise<void> {
+    const { descriptor } = layer;
+    const { store, source } = this.#tools.depot;
+    const work = async () => {
+      try {
+        place.remember(descriptor.digest);
+        await source.fetch(descriptor, signal);
+        await unpackInto(slot, layer, store, signal);
+      } finally {
+        await store.blobs.remove(descriptor.digest);
+      }
+    };
+    const turn = (this.#turns.get(descriptor.digest) ?? Promise.resolve()).catch(() => {}).then(work);
+    this.#turns.set(descriptor.digest, turn);
+    return turn;
   }
 
   /** Asked once for a build. */
@@ -147,10 +145,9 @@ class TravellingMounts implements MountTravel {
   }
 
   async #tryList({ place: spec }: MountSource, signal: AbortSignal): Promise<Listed | undefined> {
-    const place = await this.#tools.open(spec);
+    const place = await this.#tools.depot.open(spec);
     try {
-      const layers = await place.list(signal);
-      return layers && { place, layers };
+      return { place, layers: await mountsAt(place, signal) };
     } catch (error) {
       signal.throwIfAborted();
       this.#tools.warn(`no cache mounts from ${place.name}: ${messageOf(error)}`);
@@ -171,13 +168,13 @@ class TravellingMounts implements MountTravel {
       packed.set(id, running);
       return running;
     };
-    for (const target of targets) await this.#send(target, pack, spool.path, signal);
+    for (const target of targets) await this.#send(target, pack, signal);
   }
 
-  async #send(target: MountTarget, pack: Pack, spool: string, signal: AbortSignal): Promise<void> {
+  async #send(target: MountTarget, pack: Pack, signal: AbortSignal): Promise<void> {
     const ids = target.ids ?? [...this.#named];
     if (ids.length === 0) return;
-    const place = await this.#tools.open(target.place);
+    const place = await this.#tools.depot.open(target.place);
     const unit = `cache-mount:to:${place.name}`;
     try {
       await this.#unit(unit, `exporting cache mounts to ${place.name}`, async note => {
@@ -187,7 +184,7 @@ class TravellingMounts implements MountTravel {
           if (mount) mounts.push(mount);
           else note(`${id}: nothing to export`);
         }
-        if (mounts.length > 0) await this.#update(mounts, target, place, spool, signal, note);
+        if (mounts.length > 0) await this.#update(mounts, target, place, signal, note);
       });
     } catch (error) {
       signal.throwIfAborted();
@@ -196,30 +193,35 @@ class TravellingMounts implements MountTravel {
     }
   }
 
-  /** Mounts that others left there stay; one whose content is there already is neither packed nor sent. */
+  /** A mount whose content is there already is neither compressed nor sent. */
   async #update(
     mounts: readonly PackedMount[],
     target: MountTarget,
     place: Place,
-    spool: string,
     signal: AbortSignal,
     note: (text: string) => void,
   ): Promise<void> {
-    await place.update(async there => {
-      const layers = new Map(there.map(layer => [layer.id, layer] as const));
-      const blobs: PushBlob[] = [];
-      for (const mount of mounts) {
-        if (layers.get(mount.id)?.diffId === mount.diffId) {
-          note(`${mount.id}: unchanged`);
-          continue;
-        }
-        const { layer, blob } = await compress(mount, target, spool, signal);
-        layers.set(mount.id, layer);
-        blobs.push(blob);
-        note(`${mount.id}: ${shortId(layer.descriptor.digest)}, ${layer.descriptor.size} bytes`);
+    const known = await mountsAt(place, signal).catch(forgiveDamage);
+    const own: MountLayer[] = [];
+    for (const mount of mounts) {
+      if (known.some(({ id, diffId }) => id === mount.id && diffId === mount.diffId)) {
+        note(`${mount.id}: unchanged`);
+        continue;
       }
-      return blobs.length === 0 ? undefined : { layers: [...layers.values()], blobs };
-    }, signal);
+      const layer = await compress(mount, target, this.#tools.depot.store, signal);
+      own.push(layer);
+      note(`${mount.id}: ${shortId(layer.descriptor.digest)}, ${layer.descriptor.size} bytes`);
+    }
+    if (own.length === 0) return;
+    let before: readonly MountLayer[] | undefined;
+    const draft = (current: Artifact | undefined) => {
+      const there = current ? mountsIn(current, place.name) : [];
+      before ??= there;
+      const merged = mergeMounts(before, there, own);
+      return merged && draftOf(merged);
+    };
+    const blobs = own.map(({ descriptor }) => descriptor);
+    await place.update(blobs, draft, signal);
   }
 
   /** @returns undefined when there is nothing in the mount */
@@ -284,18 +286,59 @@ async function lockForPacking(slot: string, id: string, signal: AbortSignal): Pr
   }
 }
 
+async function unpackInto(
+  slot: string,
+  { id, diffId, descriptor }: MountLayer,
+  store: Store,
+  signal: AbortSignal,
+): Promise<void> {
+  const file = store.blobs.path(descriptor.digest);
+  if (file === undefined) throw new BuildError('not-found', `its blob ${descriptor.digest} is gone`);
+  const fresh = join(slot, temporaryName('fresh-'));
+  const fs = join(slot, 'fs');
+  try {
+    // Of a process that was killed here: this one has the slot alone.
+    for (const name of readdirSync(slot)) if (name.startsWith('fresh-')) await removeTree(join(slot, name));
+    mkdirSync(fresh, { mode: 0o700 });
+    const name = `of cache mount ${id}`;
+    const unpack = { file, name, diffId, into: fresh, maxBytes: maxUnpackedBytes };
+    await sharedPool().run({ kind: 'unpack-files', ...unpack }, signal);
+    await removeTree(fs);
+    renameSync(fresh, fs);
+  } finally {
+    await removeTree(fresh);
+  }
+}
+
+/** Nothing when nobody wrote there yet. */
+async function mountsAt(place: Place, signal: AbortSignal): Promise<MountLayer[]> {
+  const artifacts = await place.read([hostPlatform()], signal);
+  return artifacts.flatMap(artifact => mountsIn(artifact, place.name));
+}
+
+/** What is broken is replaced. */
+function forgiveDamage(error: unknown): MountLayer[] {
+  if (error instanceof BuildError && ['integrity', 'hostile'].includes(error.code)) return [];
+  throw error;
+}
+
+/** Puts a mount's blob into the store. */
 async function compress(
   { id, diffId, tar, size }: PackedMount,
   { compression, level }: MountTarget,
-  spool: string,
+  store: Store,
   signal: AbortSignal,
-): Promise<{ readonly layer: MountLayer; readonly blob: PushBlob }> {
-  if (compression === 'uncompressed') {
-    const layer = mountLayer(id, diffId, { digest: diffId, size }, compression);
-    return { layer, blob: fileBlob(layer.descriptor, tar) };
-  }
-  const file = join(spool, temporaryName('blob-'));
-  const how = { compression, level: level ?? defaultLevels[compression] };
-  const layer = mountLayer(id, diffId, await packTar(tar, diffId, file, how, signal), compression);
-  return { layer, blob: fileBlob(layer.descriptor, file) };
+): Promise<MountLayer> {
+  await using ingest = await store.blobs.ingest();
+  const pack = async () => {
+    if (compression !== 'uncompressed') {
+      const how = { compression, level: level ?? defaultLevels[compression] };
+      return packTar(tar, diffId, ingest.path, how, signal);
+    }
+    await copyFile(tar, ingest.path);
+    return { digest: diffId, size };
+  };
+  const blob = await pack();
+  await ingest.commit(blob.digest);
+  return mountLayer(id, diffId, blob, compression);
 }

@@ -130,17 +130,20 @@ async function buildAndDeliver(
 /** Cache mounts are sent away also when the build failed: what a step downloaded is worth keeping. */
 async function withMountTravel(
   request: BuildRequest,
-  { tools, images }: Wired,
+  wired: Wired,
   warn: (text: string) => void,
   work: (tools: Tools) => Promise<BuildResult>,
 ): Promise<BuildResult> {
   const { cacheMountFrom: from = [], cacheMountTo: to = [] } = request;
-  if (from.length === 0 && to.length === 0) return work(tools);
-  const [{ openMountPlace }, { travelling }] = await Promise.all([
-    import('../wire.ts'),
+  if (from.length === 0 && to.length === 0) return work(wired.tools);
+  const [{ openMountDepot }, { travelling }] = await Promise.all([
+    import('../mount-depot.ts'),
     import('../../build/cache-mounts/travel.ts'),
   ]);
-  return travelling(from, to, { ...tools, warn, open: openMountPlace(images) }, tools.signal, mountTravel =>
+  const { tools } = wired;
+  const places = [...from, ...to].map(({ place }) => place);
+  await using depot = await openMountDepot(wired, places);
+  return await travelling(from, to, { ...tools, warn, depot }, tools.signal, mountTravel =>
     work({ ...tools, mountTravel }),
   );
 }

@@ -88,13 +88,13 @@ function addTravelOptions(command: Command): Command {
     .addOption(
       repeated(
         '--cache-mount-from <spec>',
-        'fill empty cache mounts: [id=name,...]type=registry,ref=... or type=local,src=...',
+        'fill empty cache mounts: [id=name,...]type=registry,ref=...|local,src=...|s3,bucket=...',
       ),
     )
     .addOption(
       repeated(
         '--cache-mount-to <spec>',
-        'keep cache mounts elsewhere too: [id=name,...]type=registry,ref=... or type=local,dest=...',
+        'keep cache mounts elsewhere too: [id=name,...]type=registry,ref=...|local,dest=...|s3,bucket=...',
       ),
     );
 }

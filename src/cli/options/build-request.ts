@@ -100,10 +100,10 @@ function isOffline(flags: BuildFlags): boolean {
   if (flags.push || flags.output.some(text => /(?:^|,)(?:type=registry|push=true)(?:,|$)/.test(text))) {
     throw usage('--offline does not go with pushing to a registry');
   }
-  if (
-    [...flags.cacheMountFrom, ...flags.cacheMountTo].some(text => /(?:^|,)type=registry(?:,|$)/.test(text))
-  ) {
-    throw usage('--offline does not go with cache mounts in a registry');
+  for (const text of [...flags.cacheMountFrom, ...flags.cacheMountTo]) {
+    const type = /(?:^|,)type=(registry|s3)(?:,|$)/.exec(text)?.[1];
+    if (type === undefined) continue;
+    throw usage(`--offline does not go with cache mounts in a ${type === 's3' ? 'bucket' : type}`);
   }
   if (flags.pull !== undefined && pullPolicy(flags.pull) === 'always') {
     throw usage('--offline does not go with --pull');

@@ -8,7 +8,7 @@ needs=(
   newuidmap:uidmap proot:proot busybox:busybox-static git:git openssl:openssl htpasswd:apache2-utils
   mmdebstrap:mmdebstrap xz:xz-utils bzip2:bzip2 zstd:zstd strace:strace setpriv:util-linux
   qemu-aarch64-static:qemu-user-static python3:python3 objcopy:binutils setcap:libcap2-bin setfattr:attr curl:curl
-  pasta:passt slirp4netns:slirp4netns swift-ring-builder:swift
+  pasta:passt fuse-overlayfs:fuse-overlayfs slirp4netns:slirp4netns swift-ring-builder:swift
 )
 
 missing=()

@@ -22,7 +22,7 @@ const sees = {
   load: ['archive', 'tree', 'store', 'host'],
   registry: ['host', 'store'],
   artifact: ['host', 'load', 'registry', 'store', 'tree'],
-  snapshot: ['tree', 'host'],
+  snapshot: ['sandbox', 'tree', 'host'],
   sandbox: ['tree', 'host'],
   dockerfile: [],
   context: ['archive', 'tree', 'host', 'dockerfile'],

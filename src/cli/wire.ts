@@ -140,7 +140,7 @@ export async function openTools(session: Session, command: Command, options: Wir
       if (name === 'chroot' || name === 'proot')
         return (await import('../snapshot/copying.ts')).copyingDriver();
       const { chooseSnapshots } = await import('../snapshot/probe.ts');
-      return (await chooseSnapshots(store.tmp)).driver;
+      return chooseSnapshots(store.tmp);
     }),
     contextHelpers: {
       stdin: process.stdin,

@@ -5,7 +5,7 @@ import { type BigIntStats, chmodSync, chownSync, lstatSync, type Stats } from 'n
 import { cwdFd, orThrow, tryMknodAt } from '../host/fs-calls.ts';
 import { inUserNamespace } from '../host/ids.ts';
 import { setMtime } from '../host/times.ts';
-import { readXattr, readXattrs } from '../host/xattr.ts';
+import { readXattr, readXattrs, writeXattr } from '../host/xattr.ts';
 
 const S_IFCHR = 0o020000;
 
@@ -34,6 +34,11 @@ let mark: string | undefined;
 /** Whether a directory hides what is below it. */
 export function isOpaque(dir: Buffer): boolean {
   return readXattr(dir, opaqueMark())?.toString() === 'y';
+}
+
+/** Makes a directory hide what is below it. @throws SystemError */
+export function makeOpaque(dir: Buffer): void {
+  writeXattr(dir, opaqueMark(), Buffer.from('y'));
 }
 
 /** Makes a whiteout. @throws SystemError */

@@ -8,8 +8,8 @@ const kept: ReadonlySet<string> = new Set([
   'system.posix_acl_default',
 ]);
 
-/** Names in user.* that the kernel's overlay and slipway's own records (tree/owner-record.ts) are kept under. */
-const ours = ['user.overlay.', 'user.slipway.'];
+/** Names in user.* that the kernel's overlay, fuse-overlayfs and slipway's own records (tree/owner-record.ts) are kept under. */
+const ours = ['user.overlay.', 'user.fuseoverlayfs.', 'user.slipway.'];
 
 /** Whether an attribute of this name is read from trees and set by extraction. */
 export function isKeptXattr(name: string): boolean {

@@ -23,10 +23,15 @@ import type { SnapshotDriver } from '../../src/snapshot/driver.ts';
 import { makeWhiteout } from '../../src/snapshot/overlay-format.ts';
 import { trimUpper } from '../../src/snapshot/trim.ts';
 import { tempDir } from '../support/rootfs.ts';
-import { showTree } from '../support/show-tree.ts';
+import { type ShowOptions, showTree } from '../support/show-tree.ts';
 
 /** A capability value as the kernel has it, with bytes above 0x7f: cap_setuid,cap_sys_chroot+ep. */
 const capability = Buffer.from('0100000280000400000000000000000000000000', 'hex');
+
+export interface SnapshotTraits {
+  /** The times of directories that a step sees are not quite those that are collected. Default false. */
+  readonly vagueDirectoryTimes?: boolean;
+}
 
 interface Bench {
   readonly path: string;
@@ -35,10 +40,11 @@ interface Bench {
   /** A layer with files of the given content; a name that ends with '/' is a directory. */
   layer(name: string, files: Readonly<Record<string, string>>): string;
   mount(lowers: readonly string[], upper: string): ReturnType<SnapshotDriver['mount']>;
+  readonly show: ShowOptions;
   [Symbol.dispose](): void;
 }
 
-function bench(driver: SnapshotDriver): Bench {
+function bench(driver: SnapshotDriver, traits: SnapshotTraits): Bench {
   const temp = tempDir();
   let mounts = 0;
   const dir = (name: string) => {
@@ -49,6 +55,7 @@ function bench(driver: SnapshotDriver): Bench {
   };
   return {
     path: temp.path,
+    show: { withoutDirectoryTimes: traits.vagueDirectoryTimes === true },
     dir,
     layer(name, files) {
       const root = dir(name);
@@ -69,21 +76,21 @@ async function expectSameAgain(b: Bench, lowers: readonly string[], change: (roo
   const upper = b.dir('upper');
   const snapshot = await b.mount(lowers, upper);
   change(snapshot.root);
-  const shown = showTree(snapshot.root);
+  const shown = showTree(snapshot.root, b.show);
   await snapshot.close();
   const again = await b.mount([...lowers, upper], b.dir('upper-again'));
   try {
-    assert.deepEqual(showTree(again.root), shown);
+    assert.deepEqual(showTree(again.root, b.show), shown);
   } finally {
     await again.close();
   }
   return upper;
 }
 
-export function snapshotContract(driver: SnapshotDriver): void {
+export function snapshotContract(driver: SnapshotDriver, traits: SnapshotTraits = {}): void {
   const within = (name: string, body: (b: Bench) => Promise<void>) =>
     test(name, async () => {
-      using b = bench(driver);
+      using b = bench(driver, traits);
       await body(b);
     });
 

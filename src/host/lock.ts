@@ -50,6 +50,23 @@ export async function waitForLock(path: string, kind: LockKind, signal?: AbortSi
   }
 }
 
+/**
+ * As {@link tryLock}, waiting in the kernel: the whole thread stands still. For locks that are held for moments only.
+ * @throws a system error
+ */
+export function lockBlocking(path: string, kind: LockKind): Lock {
+  for (;;) {
+    const fd = openForLock(path);
+    try {
+      if (tryFlock(fd, kind, path, { wait: true }) && isStill(path, fd)) return lockOf(fd);
+    } catch (error) {
+      closeSync(fd);
+      throw error;
+    }
+    closeSync(fd);
+  }
+}
+
 function interrupted(path: string): BuildError {
   return new BuildError('interrupted', 'interrupted while waiting for a lock', { facts: { path } });
 }
@@ -60,9 +77,9 @@ function openForLock(path: string): number {
   return openSync(path, (isDirectory ? O_RDONLY | O_DIRECTORY : O_RDWR | O_CREAT) | O_NOFOLLOW, 0o600);
 }
 
-function tryFlock(fd: number, kind: LockKind, path: string): boolean {
+function tryFlock(fd: number, kind: LockKind, path: string, { wait } = { wait: false }): boolean {
   flock ??= declareC('int flock(int fd, int operation)');
-  const operation = (kind === 'shared' ? LOCK_SH : LOCK_EX) | LOCK_NB;
+  const operation = (kind === 'shared' ? LOCK_SH : LOCK_EX) | (wait ? 0 : LOCK_NB);
   for (;;) {
     if (flock(fd, operation) === 0) return true;
     if (failedWith('EWOULDBLOCK') || failedWith('EAGAIN')) return false;

@@ -2,8 +2,10 @@
 // eight hex digits of CRC-32 and the JSON text, so that a damaged page reads as absence and not as another fact.
 import { crc32 } from 'node:zlib';
 import type { RootDatabase } from 'lmdb';
+import type { Lock } from '../host/lock.ts';
 import { storeFailure } from './failure.ts';
 import { loadLmdb } from './lmdb.ts';
+import { beginWriting, openInTurn } from './meta-turns.ts';
 import type { Meta, MetaSpace } from './store.ts';
 
 interface Pending {
@@ -18,6 +20,8 @@ export class LmdbMeta implements Meta {
   /** Written but not yet committed: lmdb shows its asynchronous writes only when their transaction ends. */
   readonly #pending = new Map<string, Pending>();
   #failure: unknown;
+  /** Held while something is being written, until it is on the disk. */
+  #turn: Lock | undefined;
 
   constructor(path: string, db: RootDatabase<string, string>) {
     this.#path = path;
@@ -66,6 +70,7 @@ export class LmdbMeta implements Meta {
    * The caller flushes before when pending writes matter to it.
    */
   exclusively<T>(work: (tx: Transaction) => T): T {
+    this.#turn ??= beginWriting(this.#path);
     try {
       return this.#db.transactionSync(() =>
         work({
@@ -77,6 +82,8 @@ export class LmdbMeta implements Meta {
       );
     } catch (error) {
       throw storeFailure(error, 'writing its database', this.#path);
+    } finally {
+      this.#endTurn();
     }
   }
 
@@ -98,21 +105,33 @@ export class LmdbMeta implements Meta {
       await this.flush();
     } finally {
       await this.#db.close();
+      this.#turn?.release();
     }
   }
 
   #write(key: string, text: string | undefined): void {
+    this.#turn ??= beginWriting(this.#path);
     const pending: Pending = { text };
     this.#pending.set(key, pending);
     const written = text === undefined ? this.#db.remove(key) : this.#db.put(key, text);
     written.then(
       () => {
         if (this.#pending.get(key) === pending) this.#pending.delete(key);
+        this.#endTurn();
       },
       (error: unknown) => {
         this.#failure ??= error;
       },
     );
+  }
+
+  #endTurn(): void {
+    if (this.#pending.size > 0) return;
+    this.#db.flushed.then(() => {
+      if (this.#pending.size > 0) return;
+      this.#turn?.release();
+      this.#turn = undefined;
+    });
   }
 }
 
@@ -125,9 +144,10 @@ export interface Transaction {
 }
 
 /** Loads LMDB and opens the database in the directory `path`. */
-export function openMeta(path: string): LmdbMeta {
+export async function openMeta(path: string): Promise<LmdbMeta> {
   const { open } = loadLmdb();
-  return new LmdbMeta(path, open<string, string>({ path, encoding: 'string', cache: false }));
+  const db = await openInTurn(path, () => open<string, string>({ path, encoding: 'string', cache: false }));
+  return new LmdbMeta(path, db);
 }
 
 function fullKey(space: MetaSpace, key: string): string {

@@ -13,6 +13,7 @@ import { storeFailure } from './failure.ts';
 import { layoutText } from './layout-index.ts';
 import { type LmdbMeta, openMeta } from './meta.ts';
 import { checkDatabase } from './meta-check.ts';
+import { turnFiles } from './meta-turns.ts';
 import { MetaNames } from './names.ts';
 import { Session, sweepSessions } from './session.ts';
 import { removeIdleLocks } from './step-locks.ts';
@@ -194,7 +195,8 @@ async function openMetaOrRenew(root: string, warn: (text: string) => void): Prom
   const inode = () => lstatSync(file, { throwIfNoEntry: false })?.ino;
   const alone = tryLock(path, 'exclusive');
   const looked = inode();
-  const isOurs = ![file, join(path, 'lock.mdb')].some(isStrange);
+  const others = ['lock.mdb', ...Object.values(turnFiles)].map(name => join(path, name));
+  const isOurs = ![file, ...others].some(isStrange);
   const state = isOurs ? checkDatabase(file, alone !== undefined) : 'damaged';
   alone?.release();
   const lock = await waitForLock(path, 'shared');
@@ -204,7 +206,7 @@ async function openMetaOrRenew(root: string, warn: (text: string) => void): Prom
   }
   if (state !== 'damaged') {
     try {
-      const meta = openMeta(path);
+      const meta = await openMeta(path);
       if (state === 'mended') meta.readThrough();
       return { meta, isNew: state === 'absent', lock };
     } catch (error) {
@@ -219,5 +221,5 @@ async function openMetaOrRenew(root: string, warn: (text: string) => void): Prom
   lock.release();
   makePrivateDir(path);
   warn(`the store's database was damaged and has been moved to ${aside}; earlier builds are not remembered`);
-  return { meta: openMeta(path), isNew: true, lock: await waitForLock(path, 'shared') };
+  return { meta: await openMeta(path), isNew: true, lock: await waitForLock(path, 'shared') };
 }

@@ -227,6 +227,26 @@ describe('several processes on one store', () => {
       assert.deepEqual(readdirSync(stepLocksOf(root)), ['alive']);
     }));
 
+  // lmdb-js alone loses transactions, refuses to write, or waits for ever (store/meta-turns.ts).
+  it('may be opened at any moment while others write', { timeout: 120_000 }, () =>
+    withTempDir(async dir => {
+      const root = join(dir, 'store');
+      await (await openStore(root)).close();
+      const writers = ['a', 'b'].map(who => ended(child(root, 'write-many', who)));
+      const openers = [1, 2, 3].map(() => ended(child(root, 'open-many')));
+      await Promise.all([...writers, ...openers]);
+      const store = await openStore(root);
+      for (const who of ['a', 'b']) {
+        const last = Array.from({ length: 50 }, (_, i) => store.meta.get('misc', `${who}${i}`));
+        assert.deepEqual(
+          last,
+          last.map((_, i) => 250 + i),
+        );
+      }
+      await store.close();
+    }),
+  );
+
   it('see what another one wrote', () =>
     withTempDir(async dir => {
       const store = await openStore(join(dir, 'store'));

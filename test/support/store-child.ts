@@ -29,6 +29,19 @@ switch (what) {
     setInterval(() => {}, 1000);
     break;
   }
+  case 'write-many': {
+    for (let i = 0; i < 300; i++) {
+      store.meta.set('misc', `${argument}${i % 50}`, i);
+      await store.meta.flush();
+    }
+    await store.close();
+    break;
+  }
+  case 'open-many': {
+    for (let i = 0; i < 100; i++) await (await openStore(root)).close();
+    await store.close();
+    break;
+  }
   case 'set': {
     store.meta.set('misc', argument, process.pid);
     await store.close();

@@ -78,6 +78,16 @@ test('the default profile allows and refuses by number, argument and instruction
   assert.equal(answer(usual, { arch: 40, number: 1 }), ENOSYS);
 });
 
+test('a socket may be of these families and no others', () => {
+  const allowed = Array.from({ length: 70 }, (_, family) => family).filter(
+    family => answer(usual, { number: number('socket'), args: [BigInt(family)] }) === ALLOW,
+  );
+  const expected =
+    '0 1 2 3 4 5 6 7 8 9 10 11 13 14 15 16 17 18 21 22 24 26 27 28 29 30 31 32 33 35 36 39 41 42 43 44 45';
+  assert.equal(allowed.join(' '), expected);
+  assert.equal(answer(usual, { number: number('socket'), args: [0x80000002n] }), EPERM);
+});
+
 test('no call is both allowed and not, and every capability opens calls that exist', () => {
   for (const set of ['x64', 'i386', 'arm64'] as const) {
     const numbers = [...allowedCalls[set].values(), ...otherCalls[set].values()];

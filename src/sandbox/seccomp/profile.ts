@@ -91,9 +91,12 @@ const forCapability: Readonly<Partial<Record<Capability, string>>> = {
   SYS_TTY_CONFIG: 'vhangup',
 };
 
-/** What programs on a machine may be made for, by process.arch. */
+/**
+ * What programs on a machine may be made for, by process.arch. Not x32, which Docker allows: nobody has such programs, and
+ * a runtime needs 4 ms more for each step to compile the filter.
+ */
 export const machineArchitectures: Readonly<Record<string, readonly string[]>> = {
-  x64: ['SCMP_ARCH_X86_64', 'SCMP_ARCH_X86', 'SCMP_ARCH_X32'],
+  x64: ['SCMP_ARCH_X86_64', 'SCMP_ARCH_X86'],
   arm64: ['SCMP_ARCH_AARCH64', 'SCMP_ARCH_ARM'],
 };
 
@@ -137,13 +140,25 @@ function allow(names: readonly string[], ...args: readonly SeccompComparison[]):
 }
 
 function conditional(anyClone: boolean): readonly SeccompRule[] {
-  const families = socketFamilies.flatMap(([first, last]) =>
-    Array.from({ length: last - first + 1 }, (_, i) => first + i),
-  );
   return [
     ...(anyClone ? [] : cloneRules()),
     ...personalities.map(value => allow(['personality'], { index: 0, value, op: 'SCMP_CMP_EQ' })),
-    ...families.map(value => allow(['socket'], { index: 0, value, op: 'SCMP_CMP_EQ' })),
+    ...socketFamilies.flatMap(([first, last]) => between(first, last)).map(each => allow(['socket'], each)),
+  ];
+}
+
+/**
+ * Comparisons of the first argument, of which one holds for each number of the range: blocks of 1, 2, 4, ... numbers. A
+ * rule compares an argument once, and a runtime takes 0.2 ms to compile each rule. The upper half of the argument does not count,
+ * in the kernel neither: it is an int.
+ */
+function between(first: number, last: number): readonly SeccompComparison[] {
+  if (first > last) return [];
+  let size = 1;
+  while (first % (2 * size) === 0 && first + 2 * size - 1 <= last) size *= 2;
+  return [
+    { index: 0, value: 2 ** 32 - size, valueTwo: first, op: 'SCMP_CMP_MASKED_EQ' },
+    ...between(first + size, last),
   ];
 }
 

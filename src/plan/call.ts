@@ -8,6 +8,7 @@ import { emptyConfig } from '../image/config.ts';
 import type { DeclaredArg, StageScope } from './args.ts';
 import { planStages } from './graph.ts';
 import type { Outline } from './outline.ts';
+import type { OutlineStage } from './outline-stage.ts';
 import { type BaseConfigs, missingBases } from './reach.ts';
 import type { PlannedStage } from './steps.ts';
 
@@ -97,7 +98,7 @@ export function describeOutline(outline: Outline, baseConfigs: BaseConfigs = new
   const { graph, scopes } = planStages(outline, configs);
   const target = outline.stages[outline.target];
   const args = argsInReach(outline, graph.stages, scopes);
-  const { secrets, ssh } = mountsInReach(graph.stages);
+  const { secrets, ssh } = mountsInReach(outline, graph.stages);
   return {
     ...(target?.name === undefined ? {} : { name: target.name }),
     ...descriptionOf(target?.name ?? '', target?.from.comments ?? []),
@@ -117,23 +118,39 @@ function argsInReach(
   const found = new Map<string, OutlineArg>();
   const reached = new Set(stages.map(stage => stage.index));
   const used = usedGlobals(outline, reached);
-  for (const line of outline.dockerfile.globalArgs) {
-    for (const { key } of line.args) {
-      const value = outline.globals.values.get(key.raw);
-      if (used.has(key.raw)) found.set(key.raw, argEntry(key.raw, value, line));
-    }
+  for (const { name, value, line } of outline.globals.declared) {
+    if (used.has(name)) found.set(name, argEntry(name, value, line));
   }
   const isGlobal = new Set(found.keys());
   for (const stage of outline.stages) {
     if (!reached.has(stage.index)) continue;
-    for (const arg of scopes.get(stage.index)?.args ?? []) {
+    const placeOf = placesIn(stage);
+    for (const arg of argsOfStage(stage, scopes)) {
       if (isPredefined(arg, outline) || (isGlobal.has(arg.name) && isBare(arg))) continue;
       const isGiven = outline.options.buildArgs.has(arg.name) || !isBare(arg);
-      found.set(arg.name, argEntry(arg.name, isGiven ? arg.value : undefined, arg.line));
+      found.set(
+        arg.name,
+        argEntry(arg.name, isGiven ? arg.value : undefined, arg.line, placeOf(arg.line.range)),
+      );
     }
   }
   const lineOf = (arg: OutlineArg) => arg.location.ranges[0]?.start.line ?? 0;
   return [...found.values()].sort((a, b) => lineOf(a) - lineOf(b));
+}
+
+/** Those that the stage declares itself or by triggers, without those of the stage below. */
+function argsOfStage(
+  { index, origin }: OutlineStage,
+  scopes: ReadonlyMap<number, StageScope>,
+): readonly DeclaredArg[] {
+  const below = origin.kind === 'stage' ? scopes.get(origin.stage) : undefined;
+  return scopes.get(index)?.args.slice(below?.args.length ?? 0) ?? [];
+}
+
+/** Places of instructions of a stage: those of triggers, which may be in no file, are at its FROM. */
+function placesIn(stage: OutlineStage | undefined): (range: SourceRange) => SourceRange {
+  const own = new Set(stage?.instructions.map(line => line.range));
+  return range => (own.has(range) ? range : (stage?.from.range ?? range));
 }
 
 /** `ARG TARGETARCH`: nobody needs to give it. */
@@ -146,9 +163,14 @@ function isBare({ name, line }: DeclaredArg): boolean {
   return line.args.some(arg => arg.key.raw === name && arg.value === undefined);
 }
 
-function argEntry(name: string, value: string | undefined, line: ArgInstruction): OutlineArg {
+function argEntry(
+  name: string,
+  value: string | undefined,
+  line: ArgInstruction,
+  range: SourceRange = line.range,
+): OutlineArg {
   const description = descriptionOf(name, line.comments);
-  return { name, ...description, ...(value ? { value } : {}), location: locationOf(line.range) };
+  return { name, ...description, ...(value ? { value } : {}), location: locationOf(range) };
 }
 
 /** Global args that a FROM in reach or a bare ARG of such a stage reads, and those that their defaults read. */
@@ -173,19 +195,23 @@ function usedGlobals(outline: Outline, reached: ReadonlySet<number>): Set<string
   return used;
 }
 
-function mountsInReach(stages: readonly PlannedStage[]): { secrets: OutlineSecret[]; ssh: OutlineSecret[] } {
+/** The place is the last one; whatever one step requires is required. */
+function mountsInReach(
+  outline: Outline,
+  stages: readonly PlannedStage[],
+): { secrets: OutlineSecret[]; ssh: OutlineSecret[] } {
   const found = { secret: new Map<string, OutlineSecret>(), ssh: new Map<string, OutlineSecret>() };
   for (const stage of [...stages].sort((a, b) => a.index - b.index)) {
+    const placeOf = placesIn(outline.stages[stage.index]);
     for (const step of stage.steps) {
       if (step.kind !== 'run') continue;
       for (const mount of step.mounts) {
         if (mount.type !== 'secret' && mount.type !== 'ssh') continue;
         const required = mount.required || found[mount.type].get(mount.id)?.required;
-        const location = found[mount.type].get(mount.id)?.location ?? locationOf(step.range);
         found[mount.type].set(mount.id, {
           name: mount.id,
           ...(required ? { required: true } : {}),
-          location,
+          location: locationOf(placeOf(step.range)),
         });
       }
     }

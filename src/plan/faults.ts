@@ -7,7 +7,7 @@ import { expandWord } from '../dockerfile/words.ts';
 import { BuildError, type Diagnostic } from '../errors.ts';
 import { emptyConfig } from '../image/config.ts';
 import { emptyScope, type GlobalScope, globalScope } from './args.ts';
-import { maxEntries, planInstruction, sizeOf } from './instruction.ts';
+import { costOf, maxEntries, planInstruction } from './instruction.ts';
 import { findContext, type PlanOptions } from './options.ts';
 import { Problems } from './problems.ts';
 import type { SourceScope } from './sources.ts';
@@ -64,7 +64,9 @@ export function findFaults(
   const budget = { entries: maxEntries, lines: maxLines };
   for (const stage of dockerfile.stages) {
     if (within?.has(stage.index) === false) continue;
+    if (budget.entries < 0 || budget.lines < 0) break;
     const begin = beginOf(stage, ends, dockerfile, globals, options);
+    budget.entries -= costOf(begin.state);
     const end = walk(stage, begin, context, budget, found);
     if (stage.name !== undefined) ends.set(stage.name.toLowerCase(), end);
   }
@@ -111,9 +113,9 @@ function walk(
   if (stage.name !== undefined && findContext(options, stage.name, options.platform))
     return { ...begin, isComplete: false, triggers: [] };
   let { state } = begin;
-  for (const line of [...begin.triggers, ...stage.instructions]) {
-    budget.entries -= sizeOf(state);
-    if (budget.entries < 0 || budget.lines-- <= 0) break;
+  for (const line of inOrder(begin.triggers, stage.instructions)) {
+    budget.entries -= costOf(state, line);
+    if (budget.entries < 0 || --budget.lines < 0) break;
     const isCertain = begin.isComplete || knowsAll(line, state);
     try {
       ({ state } = planInstruction(line, state, context));
@@ -124,6 +126,11 @@ function walk(
   }
   const triggers = stage.instructions.flatMap(line => (line.kind === 'onbuild' ? [line.instruction] : []));
   return { state, isComplete: begin.isComplete, triggers };
+}
+
+/** Both lists without a copy: a stage may end at once, and many stages have the same triggers. */
+function* inOrder<T>(...lists: readonly (readonly T[])[]): Generator<T> {
+  for (const list of lists) yield* list;
 }
 
 /** Every variable that a line could mean has a value from this file. PATH is set in any case, perhaps by the image. */

@@ -2,12 +2,12 @@
 // BuildKit's dockerfile2llb where the reference is silent: https://docs.docker.com/reference/dockerfile/
 
 import type { StageInstruction } from '../dockerfile/instructions.ts';
-import { BuildError } from '../errors.ts';
+import { BuildError, type SourceRange } from '../errors.ts';
 import { type ContainerConfig, emptyConfig, type ImageConfig } from '../image/config.ts';
 import { normalize, type Platform } from '../image/platform.ts';
 import { emptyScope, type StageScope, unusedBuildArgs } from './args.ts';
 import { displayOf } from './display.ts';
-import { maxEntries, planInstruction, sizeOf } from './instruction.ts';
+import { costOf, maxEntries, planInstruction } from './instruction.ts';
 import type { Outline } from './outline.ts';
 import type { OutlineStage } from './outline-stage.ts';
 import { invalid, Problems } from './problems.ts';
@@ -35,12 +35,12 @@ export function planStages(
   const problems = new Problems();
   const done = new Map<number, FinishedStage>();
   const budget = { entries: maxEntries };
-  let triggers: readonly StageInstruction[] = [];
+  const triggers = new Set<StageInstruction>();
   for (const index of order) {
     const stage = outline.stages[index];
     if (stage === undefined) throw new BuildError('internal', `there is no stage ${index}`);
     const added = triggersOf(stage, outline.stages, baseConfigs);
-    triggers = [...triggers, ...added];
+    for (const trigger of added) triggers.add(trigger);
     done.set(index, planStage(stage, added, { outline, baseConfigs, done, problems, budget }));
   }
   problems.throwIfAny();
@@ -48,7 +48,7 @@ export function planStages(
   const graph = {
     target: outline.target,
     stages: stages.map(stage => (stage.index === outline.target ? forTarget(stage, outline) : stage)),
-    warnings: unusedBuildArgs(outline.dockerfile, triggers, outline.options),
+    warnings: unusedBuildArgs(outline.dockerfile, [...triggers], outline.options),
   };
   return { graph, scopes: new Map([...done].map(([index, { scope }]) => [index, scope])) };
 }
@@ -75,6 +75,7 @@ function planStage(
 ): FinishedStage {
   const base = baseOf(stage, planning);
   const begin = beginStage(base.config.config, base.scope);
+  planning.budget.entries -= costOf(begin);
   const { steps, state } = planSteps(stage, [...triggers, ...stage.instructions], begin, planning);
   const { created: _, ...kept } = base.config;
   const author = state.author ?? kept.author;
@@ -106,11 +107,12 @@ function planSteps(
   };
   const steps: Step[] = [...directorySteps(stage, begin.config)];
   let state = begin;
+  if (budget.entries < 0) throw tooMuch(stage.from.range);
   for (const line of lines) {
     const next = problems.attempt(() => planInstruction(line, state, context));
     if (next === undefined) continue;
-    budget.entries -= sizeOf(next.state);
-    if (budget.entries < 0) throw invalid('the Dockerfile sets too much to be planned', line.range);
+    budget.entries -= costOf(next.state, line);
+    if (budget.entries < 0) throw tooMuch(line.range);
     if (next.part !== undefined) {
       steps.push({
         ...next.part,
@@ -124,6 +126,10 @@ function planSteps(
     state = next.state;
   }
   return { steps, state };
+}
+
+function tooMuch(range: SourceRange): BuildError {
+  return invalid('the Dockerfile sets too much to be planned', range);
 }
 
 /** A stage that starts from a directory (a named context) starts from nothing and copies it. */

@@ -8,7 +8,7 @@ import type { ImageConfig } from '../image/config.ts';
 import type { OutlineStage } from './outline-stage.ts';
 import { invalid } from './problems.ts';
 import { resolveUse, type SourceScope, type SourceUse, usesOf } from './sources.ts';
-import type { BaseRequest } from './steps.ts';
+import type { BaseRequest, Origin } from './steps.ts';
 
 /** Configs of images by the id of their request. */
 export type BaseConfigs = ReadonlyMap<string, ImageConfig>;
@@ -37,16 +37,20 @@ export function missingBases(outline: ReachInput, configs: BaseConfigs): readonl
 export function findReach(outline: ReachInput, configs: BaseConfigs): Reach {
   const order: number[] = [];
   const bases = new Map<string, BaseRequest>();
+  const need = (base: BaseRequest | undefined) => {
+    if (base && !bases.has(base.id)) bases.set(base.id, base);
+  };
+  const known = new Set<StageInstruction[]>();
   const roots = outline.options.keepUnused ? outline.stages.map(stage => stage.index) : [outline.target];
   const visit = walker(
     outline,
     stage => {
       order.push(stage.index);
-      if (stage.base && !bases.has(stage.base.id)) bases.set(stage.base.id, stage.base);
-      for (const { use } of usesIn(stage, outline.stages, configs)) {
-        const { base } = resolveUse(use, outline);
-        if (base && !bases.has(base.id)) bases.set(base.id, base);
-      }
+      need(stage.base);
+      const triggers = triggersOf(stage, outline.stages, configs);
+      const lines = known.has(triggers) ? [stage.instructions] : [triggers, stage.instructions];
+      known.add(triggers);
+      for (const { use } of lines.flatMap(usesInLines)) need(resolveUse(use, outline).base);
     },
     configs,
   );
@@ -60,14 +64,20 @@ export function refuseCycles(stages: readonly OutlineStage[], scope: SourceScope
   for (const stage of stages) visit(stage.index);
 }
 
+/**
+ * A stage, or the triggers that run in a stage. Stages share the triggers of what they start from, so that these are
+ * looked through once however many stages there are.
+ */
+type Node = OutlineStage | StageInstruction[];
+
 interface Frame {
-  readonly stage: OutlineStage;
+  readonly node: Node;
   /** What is still to be visited, next one last. */
   readonly edges: Edge[];
 }
 
 interface Edge {
-  readonly to: number;
+  readonly to: Node;
   readonly range: SourceRange;
 }
 
@@ -77,24 +87,23 @@ function walker(
   leave: (stage: OutlineStage) => void,
   configs: BaseConfigs,
 ): (root: number) => void {
-  const done = new Set<number>();
-  const onPath = new Set<number>();
+  const done = new Set<Node>();
+  const onPath = new Set<Node>();
   return root => {
     const path: Frame[] = [];
-    const enter = (index: number) => {
-      const stage = outline.stages[index];
-      if (stage === undefined || done.has(index)) return;
-      onPath.add(index);
-      path.push({ stage, edges: edgesOf(stage, outline, configs).reverse() });
+    const enter = (node: Node | undefined) => {
+      if (node === undefined || done.has(node)) return;
+      onPath.add(node);
+      path.push({ node, edges: edgesOf(node, outline, configs).reverse() });
     };
-    enter(root);
+    enter(outline.stages[root]);
     for (let frame = path.at(-1); frame !== undefined; frame = path.at(-1)) {
       const edge = frame.edges.pop();
       if (edge === undefined) {
         path.pop();
-        onPath.delete(frame.stage.index);
-        done.add(frame.stage.index);
-        leave(frame.stage);
+        onPath.delete(frame.node);
+        done.add(frame.node);
+        if ('index' in frame.node) leave(frame.node);
       } else if (onPath.has(edge.to)) {
         throw cycle(path, edge);
       } else enter(edge.to);
@@ -102,65 +111,57 @@ function walker(
   };
 }
 
-function edgesOf(stage: OutlineStage, outline: ReachInput, configs: BaseConfigs): Edge[] {
+function edgesOf(node: Node, outline: ReachInput, configs: BaseConfigs): Edge[] {
   const edges: Edge[] = [];
-  if (stage.origin.kind === 'stage') edges.push({ to: stage.origin.stage, range: stage.from.range });
-  for (const { use, line } of usesIn(stage, outline.stages, configs)) {
-    const { origin } = resolveUse(use, outline);
-    if (origin.kind === 'stage') edges.push({ to: origin.stage, range: line.range });
+  const lead = (origin: Origin, range: SourceRange) => {
+    const to = origin.kind === 'stage' ? outline.stages[origin.stage] : undefined;
+    if (to !== undefined) edges.push({ to, range });
+  };
+  if ('index' in node) {
+    lead(node.origin, node.from.range);
+    const triggers = triggersOf(node, outline.stages, configs);
+    if (triggers.length > 0) edges.push({ to: triggers, range: node.from.range });
+  }
+  for (const { use, line } of usesInLines('index' in node ? node.instructions : node)) {
+    lead(resolveUse(use, outline).origin, line.range);
   }
   return edges;
 }
 
-interface UseInLine {
-  readonly use: SourceUse;
-  readonly line: StageInstruction;
-}
-
-/** Of a stage's own ONBUILD: looked through once, however many stages start from it. */
-const onbuildUses = new WeakMap<OutlineStage, readonly UseInLine[]>();
-
-/** What the triggers and the instructions of a stage copy or mount from. */
-function usesIn(
-  stage: OutlineStage,
-  stages: readonly OutlineStage[],
-  configs: BaseConfigs,
-): readonly UseInLine[] {
-  const own = usesInLines(stage.instructions);
-  if (stage.origin.kind !== 'stage') return [...usesInLines(triggersOf(stage, stages, configs)), ...own];
-  const below = stages[stage.origin.stage];
-  if (below === undefined || stage.replaced) return own;
-  const known = onbuildUses.get(below) ?? usesInLines(triggersOf(stage, stages, configs));
-  onbuildUses.set(below, known);
-  return [...known, ...own];
-}
-
-function usesInLines(lines: readonly StageInstruction[]): UseInLine[] {
+function usesInLines(lines: readonly StageInstruction[]): { use: SourceUse; line: StageInstruction }[] {
   return lines.flatMap(line => usesOf(line).map(use => ({ use, line })));
 }
 
 function cycle(path: readonly Frame[], edge: Edge): BuildError {
-  const start = path.findIndex(frame => frame.stage.index === edge.to);
-  const labels = path.slice(start).map(frame => printable(frame.stage.label));
+  const nodes = path.map(frame => frame.node);
+  const stages = nodes.slice(nodes.indexOf(edge.to)).filter(node => 'index' in node);
+  const labels = stages.map(stage => printable(stage.label));
   return invalid(`stages wait for each other: ${[...labels, labels[0]].join(' needs ')}`, edge.range, {
     hint: 'copy from an earlier stage, or move what both need into a stage of its own',
   });
 }
 
-/** ONBUILD instructions of what the stage starts from; they run before its own. */
+/** Of what stages start from: a stage, or the config of an image. */
+const knownTriggers = new WeakMap<OutlineStage | ImageConfig, StageInstruction[]>();
+const none: StageInstruction[] = [];
+
+/** ONBUILD instructions of what the stage starts from; they run before its own. The same list for the same start. */
 export function triggersOf(
   stage: OutlineStage,
   stages: readonly OutlineStage[],
   configs: BaseConfigs,
 ): StageInstruction[] {
-  if (stage.replaced) return [];
-  if (stage.origin.kind === 'stage') {
-    const below = stages[stage.origin.stage]?.instructions ?? [];
-    return below.flatMap(line => (line.kind === 'onbuild' ? [line.instruction] : []));
-  }
-  if (stage.origin.kind !== 'image') return [];
-  const texts = configs.get(stage.origin.base)?.config.OnBuild ?? [];
-  return texts.map(text => parseStored(text, stage));
+  const { origin } = stage;
+  if (stage.replaced || (origin.kind !== 'stage' && origin.kind !== 'image')) return none;
+  const start = origin.kind === 'stage' ? stages[origin.stage] : configs.get(origin.base);
+  if (start === undefined) return none;
+  const found =
+    knownTriggers.get(start) ??
+    ('index' in start
+      ? start.instructions.flatMap(line => (line.kind === 'onbuild' ? [line.instruction] : []))
+      : (start.config.OnBuild ?? []).map(text => parseStored(text, stage)));
+  knownTriggers.set(start, found);
+  return found;
 }
 
 /** Findings of the parser become one error at FROM, since the trigger is in no file of the user's. */

@@ -21,7 +21,7 @@ import {
   joinPath,
   type StageContext,
   type StageState,
-  setVariable,
+  setVariables,
   sortedObject,
   withConfig,
   workdirOf,
@@ -125,8 +125,7 @@ function joinPairs(pairs: readonly (readonly [string, string])[]): string {
 
 function applyEnv(written: readonly KeyValue[], state: StageState, context: StageContext): Setting {
   const pairs = expandPairs(written, state, context);
-  let Env: readonly string[] = state.config.Env ?? [];
-  for (const [name, value] of pairs) Env = setVariable(Env, name, value);
+  const Env = setVariables(state.config.Env ?? [], pairs);
   const next = { ...state, scope: withEnv(state.scope, pairs) };
   return changed(next, { Env }, `ENV ${joinPairs(pairs)}`);
 }

@@ -46,11 +46,23 @@ export function splitVariable(entry: string): readonly [name: string, value: str
   return equals < 0 ? [entry, ''] : [entry.slice(0, equals), entry.slice(equals + 1)];
 }
 
-/** The list with a variable set: in its old place, or at the end. */
-export function setVariable(list: readonly string[], name: string, value: string): string[] {
-  const entry = `${name}=${value}`;
-  const i = list.findIndex(old => splitVariable(old)[0] === name);
-  return i < 0 ? [...list, entry] : list.with(i, entry);
+/** The list with variables set: each in its old place, or at the end. */
+export function setVariables(
+  list: readonly string[],
+  pairs: readonly (readonly [name: string, value: string])[],
+): string[] {
+  const result = [...list];
+  const places = new Map<string, number>();
+  list.forEach((entry, i) => {
+    const [name] = splitVariable(entry);
+    if (!places.has(name)) places.set(name, i);
+  });
+  for (const [name, value] of pairs) {
+    const i = places.get(name) ?? result.length;
+    places.set(name, i);
+    result[i] = `${name}=${value}`;
+  }
+  return result;
 }
 
 /**
@@ -101,7 +113,10 @@ export function withConfig(config: ContainerConfig, changes: Changes): Container
 
 /** An object with its keys in byte order, which is how Go writes a map. */
 export function sortedObject<T>(entries: Iterable<readonly [string, T]>): Record<string, T> {
-  const unique = [...new Map(entries)].map(entry => ({ entry, bytes: Buffer.from(entry[0], 'utf8') }));
-  unique.sort((a, b) => Buffer.compare(a.bytes, b.bytes));
-  return Object.fromEntries(unique.map(({ entry }) => entry));
+  const unique = [...new Map(entries)];
+  // Up to the surrogates the order of characters is that of their bytes.
+  const isPlain = !unique.some(([key]) => /[\ud800-\uffff]/.test(key));
+  return Object.fromEntries(
+    unique.sort(([a], [b]) => (isPlain ? (a < b ? -1 : 1) : Buffer.compare(Buffer.from(a), Buffer.from(b)))),
+  );
 }

@@ -55,7 +55,9 @@ describe('findings as JSON', () => {
       detail: 'JSON arguments recommended for CMD to prevent unintended behavior related to OS signals',
       location: { ranges: [{ start: { line: 3 }, end: { line: 4 } }] },
     });
-    assert.equal(Buffer.from(json.sources[0].data, 'base64').toString(), file.text);
+    const { data, ...source } = json.sources[0];
+    assert.deepEqual(source, { filename: 'app/Dockerfile', language: 'Dockerfile' });
+    assert.equal(Buffer.from(data, 'base64').toString(), file.text);
   });
   it('carry the error apart', () => {
     const json = JSON.parse(

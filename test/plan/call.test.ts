@@ -1,7 +1,14 @@
 // --call outline and targets.
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
-import { describeOutline, formatOutline, formatTargets, listTargets } from '../../src/plan/call.ts';
+import { emptyConfig } from '../../src/image/config.ts';
+import {
+  describeOutline,
+  formatOutline,
+  formatTargets,
+  listTargets,
+  type OutlineCall,
+} from '../../src/plan/call.ts';
 import { outlineOf } from './planning.ts';
 
 const text = `# V is the version
@@ -21,6 +28,10 @@ ARG U
 ARG V
 COPY --from=base $Z /
 `;
+
+function linesOf(entries: OutlineCall['secrets']): (number | undefined)[] | undefined {
+  return entries?.map(({ location }) => location.ranges[0]?.start.line);
+}
 
 describe('--call outline', () => {
   const outline = outlineOf(text, { buildArgs: new Map([['U', '9']]) });
@@ -71,6 +82,37 @@ describe('--call outline', () => {
         ['B', undefined, 6],
       ],
     );
+  });
+
+  it('gives FROM as the place of what ONBUILD triggers ask for', () => {
+    const trigger = 'RUN --mount=type=secret,id=s true';
+    const file = `FROM scratch AS a\nONBUILD ARG X=1\nONBUILD ${trigger}\nFROM a AS b\nFROM b\nRUN --mount=type=ssh true\n`;
+    const inFile = describeOutline(outlineOf(file));
+    assert.deepEqual([inFile.args, inFile.secrets, inFile.ssh].map(linesOf), [[4], [4], [6]]);
+
+    const onImage = outlineOf('# a comment\n\nFROM image\n');
+    const image = emptyConfig({ os: 'linux', architecture: 'amd64' });
+    const OnBuild = ['ARG X=1', trigger];
+    const configs = new Map(
+      onImage.bases.map(({ id }) => [id, { ...image, config: { ...image.config, OnBuild } }]),
+    );
+    const inImage = describeOutline(onImage, configs);
+    assert.deepEqual([inImage.args, inImage.secrets].map(linesOf), [[3], [3]]);
+  });
+
+  it('gives no value to an arg before FROM that has none, and the last place of a secret', () => {
+    const mount = (required: boolean) => `RUN --mount=type=secret,id=s,required=${required} true\n`;
+    const call = describeOutline(
+      outlineOf(
+        `ARG BUILDPLATFORM\nFROM scratch AS a\nARG BUILDPLATFORM\n${mount(true)}FROM a\n${mount(false)}`,
+      ),
+    );
+    assert.deepEqual(
+      call.args?.map(({ name, value }) => [name, value]),
+      [['BUILDPLATFORM', undefined]],
+    );
+    assert.deepEqual(linesOf(call.secrets), [6]);
+    assert.equal(call.secrets?.[0]?.required, true);
   });
 
   it('names the target and its description', () => {

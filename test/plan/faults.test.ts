@@ -57,6 +57,11 @@ it('a file of many variables is looked through within bounds', () => {
   assert.deepEqual(refused(text), []);
 });
 
+it('an ENV of many variables is looked through within bounds', () => {
+  const pairs = Array.from({ length: 80_000 }, (_, i) => `v${i}=1`);
+  assert.deepEqual(refused(`FROM scratch\nENV ${pairs.join(' \\\n')}\nEXPOSE x\n`), [80_002]);
+});
+
 it('a file of many triggers and many stages on them is looked through within bounds', () => {
   const text = `FROM scratch AS a\n${'ONBUILD USER x\n'.repeat(10_000)}${'FROM a\n'.repeat(40_000)}EXPOSE x\nFOO\n`;
   assert.ok(refused(text).length > 0);
@@ -65,4 +70,16 @@ it('a file of many triggers and many stages on them is looked through within bou
 it('circles are looked for within bounds among many stages on many triggers', () => {
   const text = `FROM scratch AS a\n${'ONBUILD USER x\n'.repeat(10_000)}${'FROM a\n'.repeat(40_000)}`;
   assert.deepEqual(refused(text), []);
+});
+
+it('triggers that copy from stages are looked through once, and circles through them found', () => {
+  const triggers = 'ONBUILD COPY --from=b x y\n'.repeat(15_000);
+  const file = (from: string) =>
+    `FROM ${from} AS a\n${triggers}${'FROM a\n'.repeat(60_000)}FROM scratch AS b\n`;
+  assert.deepEqual(refused(file('scratch')), []);
+  assert.deepEqual(refused(`FROM b AS c\n${file('c')}`), []);
+  assert.deepEqual(
+    refused(`FROM b AS c\n${file('c').replace(/FROM scratch AS b\n$/, 'FROM a AS b\n')}`),
+    [75_003],
+  );
 });

@@ -133,6 +133,19 @@ describe('the config behind', () => {
     assert.equal(JSON.stringify(one), JSON.stringify(other));
   });
 
+  it('has the keys of a map in the order of their bytes', () => {
+    const { Labels = {} } = configOf('FROM scratch\nLABEL \u{1f600}=1 b=1 \uff5e=1\nLABEL a=1');
+    assert.deepEqual(Object.keys(Labels), ['a', 'b', '\uff5e', '\u{1f600}']);
+  });
+
+  it('has one entry for a variable that is set twice, also by one ENV', () => {
+    assert.deepEqual(configOf('FROM scratch\nENV A=1 B=1 A=2\nENV B=3 C=4 B=5').Env?.slice(1), [
+      'A=2',
+      'B=5',
+      'C=4',
+    ]);
+  });
+
   it('keeps what it does not know of an image, and its creation time does not come along', () => {
     const { config } = targetOf('FROM busybox\nLABEL a=1');
     assert.equal(config.created, undefined);

@@ -95,7 +95,7 @@ function asJson(findings: readonly Diagnostic[], failures: readonly LintFailure[
       ? {}
       : { buildError: { message: failure.message, ...location(failure.range) } }),
     sources: filesOf(findings, failures).map(({ name, text }) => ({
-      fileName: name,
+      filename: name,
       language: 'Dockerfile',
       data: Buffer.from(text, 'utf8').toString('base64'),
     })),

@@ -166,18 +166,26 @@ function walkStage(
   let { env, declared, hasShell, isWorkdirSet } = begin;
   const { isEnvComplete } = begin;
   const lines: LintedLine[] = [];
+  const triggers: LintedLine[] = [];
   const onbuild: StageInstruction[] = [];
-  for (const instruction of [...begin.onbuild, ...stage.instructions]) {
-    if (around.budget.copies < 0) break;
+  const step = (instruction: StageInstruction, into: LintedLine[]) => {
     around.budget.copies -= perLine;
-    lines.push({ instruction, env, declared, isEnvComplete, hasShell });
+    into.push({ instruction, env, declared, isEnvComplete, hasShell });
     if (instruction.kind === 'env') env = afterEnv(instruction, env, around);
     if (instruction.kind === 'arg') ({ env, declared } = afterArg(instruction, env, declared, around));
     if (instruction.kind === 'shell') hasShell = true;
     if (instruction.kind === 'workdir') isWorkdirSet = true;
     if (instruction.kind === 'onbuild') onbuild.push(instruction.instruction);
+  };
+  for (const [from, into] of [
+    [begin.onbuild, triggers],
+    [stage.instructions, lines],
+  ] as const) {
+    for (const instruction of from) {
+      if (around.budget.copies < 0) break;
+      step(instruction, into);
+    }
   }
-  const triggers = lines.splice(0, begin.onbuild.length);
   return { lines, triggers, end: { env, declared, isEnvComplete, hasShell, isWorkdirSet, onbuild } };
 }
 

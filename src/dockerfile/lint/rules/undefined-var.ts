@@ -37,15 +37,17 @@ export const undefinedVar: Rule = {
 };
 
 function* missingIn({ instruction, env }: LintedLine, dockerfile: Dockerfile) {
-  const seen = new Map(env);
+  // Each word of ARG sees the words before it.
+  const soFar = instruction.kind === 'arg' ? new Map(env) : undefined;
+  const args = new Map(
+    instruction.kind === 'arg' ? instruction.args.map(({ key, value }) => [value, key.raw]) : [],
+  );
   for (const text of expandedTexts(instruction)) {
-    const missing = 'body' in text ? missingInBody(text, env) : expandSafely(text, seen, dockerfile).unset;
+    const missing =
+      'body' in text ? missingInBody(text, env) : expandSafely(text, soFar ?? env, dockerfile).unset;
     for (const name of missing) yield { name, range: text.range };
-    // Each word of ARG sees the words before it.
-    if (instruction.kind === 'arg') {
-      const own = instruction.args.find(arg => arg.value === text);
-      if (own !== undefined) seen.set(own.key.raw, '');
-    }
+    const arg = 'body' in text ? undefined : args.get(text);
+    if (arg !== undefined) soFar?.set(arg, '');
   }
 }
 

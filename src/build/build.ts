@@ -17,6 +17,7 @@ import { findAllBases, type Lookups } from './bases.ts';
 import { checkDockerfile } from './check.ts';
 import { contextOptions } from './context-options.ts';
 import { refuseImpossible } from './demands.ts';
+import { findStepDevices, type StepDevices } from './devices.ts';
 import { type ResolvedEpoch, resolveEpoch } from './epoch.ts';
 import { Journal } from './journal.ts';
 import { refuseMissingSources } from './missing-sources.ts';
@@ -67,13 +68,14 @@ export async function build(request: BuildRequest, given: Tools): Promise<BuildR
   await refuseForeignRuns(graph.stages, async platform =>
     (await import('../sandbox/emulation.ts')).canRun(platform),
   );
-  await refuseImpossible(graph.stages, request, tools);
+  const devices = findStepDevices(graph.stages, request, tools);
+  await refuseImpossible(graph.stages, devices, request, tools);
 
   const contexts: Contexts = new Map([[undefined, context.tree], ...treesOf(files)]);
   const bases = new Map(plans.flatMap(plan => [...plan.bases]));
   const sources = new Sources(tools, contexts, bases);
   refuseMissingSources(graph.stages, sources);
-  const results = await execute(graph, sources, request, tools);
+  const results = await execute(graph, { sources, devices }, request, tools);
   const sourceDateEpoch = request.sourceDateEpoch ?? plans[0]?.outline.sourceDateEpoch;
   const dated = sourceDateEpoch === undefined ? request : { ...request, sourceDateEpoch };
   const images = await allOf(
@@ -160,7 +162,7 @@ function keepWarnings(tools: Tools): { readonly tools: Tools; readonly warnings:
 
 async function execute(
   graph: JoinedGraph,
-  sources: Sources,
+  means: { readonly sources: Sources; readonly devices: StepDevices },
   request: BuildRequest,
   tools: Tools,
 ): Promise<Map<number, StageResult>> {
@@ -171,7 +173,7 @@ async function execute(
     request,
     tools,
     journal,
-    sources,
+    ...means,
     stages: graph.stages,
     running: new Map(),
     ...(request.freshCacheMounts ? { emptiedMounts: new Map() } : {}),

@@ -8,6 +8,13 @@ import type { CacheSource, CacheTarget } from './cache-spec.ts';
 
 export type PullPolicy = 'missing' | 'always' | 'never';
 
+/** Which devices the user lets the Dockerfile have. */
+export interface DeviceAllowance {
+  readonly all: boolean;
+  /** Names as --device has them. With an alias, the Dockerfile asks by that. */
+  readonly names: readonly { readonly name: string; readonly alias?: string }[];
+}
+
 export interface BuildRequest {
   /** A directory, `-`, a tar file, a git or http URL. */
   readonly context: string;
@@ -65,6 +72,12 @@ export interface BuildRequest {
   readonly sshSockets: ReadonlyMap<string, string>;
   /** `--allow`: entitlements that Dockerfile instructions may use. */
   readonly allow: ReadonlySet<string>;
+  /** `--allow device`, `--allow device=NAME`. Default: devices whose specification says that anybody may have them. */
+  readonly allowDevices?: DeviceAllowance;
+  /** `--device vendor.com/class=name`: devices that every RUN is given. */
+  readonly cdiDevices?: readonly string[];
+  /** Where devices are described. Default /etc/cdi, /var/run/cdi and /etc/buildkit/cdi. */
+  readonly cdiSpecDirs?: readonly string[];
   /** SOURCE_DATE_EPOCH in seconds: created times become this, later file times in new layers too. */
   readonly sourceDateEpoch?: number;
 }

@@ -6,6 +6,7 @@ import { BuildError, messageOf } from '../errors.ts';
 import type { HistoryEntry } from '../image/config.ts';
 import { familiarReference, parseReference } from '../image/reference.ts';
 import type { PlannedStage, Step } from '../plan/steps.ts';
+import type { StepDevices } from './devices.ts';
 import { completeHistory, historyComment } from './history.ts';
 import type { Journal } from './journal.ts';
 import type { BuildRequest } from './request.ts';
@@ -30,6 +31,7 @@ export interface StageContext {
   /** Steps of equal key run once in a build: the second takes the first's result. */
   readonly running: Map<string, Promise<Taken>>;
   readonly journal: Journal;
+  readonly devices: StepDevices;
   /** There when cache mounts are to begin anew. */
   readonly emptiedMounts?: EmptiedSlots;
 }
@@ -166,7 +168,7 @@ function scopeOf(
   step: Step,
   stage: PlannedStage,
   before: StageResult,
-  { tools, request, sources, stages, emptiedMounts }: StageContext,
+  { tools, request, sources, stages, devices, emptiedMounts }: StageContext,
   schedule: Schedule<number, StageResult>,
   log: StepLog,
 ): StepScope {
@@ -174,6 +176,7 @@ function scopeOf(
     if (event.kind === 'output' && event.id === step.id) log.add(event.data);
     tools.emit(event);
   };
+  const given = devices.get(step.id);
   return {
     tools: { ...tools, emit },
     request,
@@ -182,6 +185,7 @@ function scopeOf(
     layers: before.layers,
     state: before.state,
     signal: schedule.signal,
+    ...(given === undefined ? {} : { devices: given }),
     ...(emptiedMounts === undefined ? {} : { emptiedMounts }),
     stageResult: async index => schedule.wait(index),
     labelOf: index => labelOf(index, stages),

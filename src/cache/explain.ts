@@ -86,6 +86,8 @@ const labels: Readonly<Record<string, string>> = {
   user: 'USER',
   network: '--network',
   security: '--security',
+  device: '--device',
+  'device found': 'the device found',
 };
 
 function change(what: string, { before, after }: Difference): string {

@@ -102,7 +102,7 @@ export function runKey(
     ...settings.extraHosts.map(([name, ip]) => ({ name: `host ${name}`, value: ip })),
     ...(settings.asked ?? []),
     { name: 'security', value: step.security },
-    ...step.devices.map(value => ({ name: 'device', value })),
+    ...step.devices.map(({ name }) => ({ name: 'device', value: name })),
     ...optional('hostname', step.hostname),
     ...step.mounts.map(mount => ({ name: `mount ${mountTarget(mount)}`, value: mountValue(mount, inputs) })),
   ]);

@@ -80,13 +80,21 @@ export interface MountFlag {
   readonly type: 'bind' | 'cache' | 'tmpfs' | 'secret' | 'ssh';
 }
 
+/** `--device` of RUN: a device by its name in the Container Device Interface, or by an alias of that. */
+export interface DeviceFlag {
+  readonly text: Text;
+  readonly name: string;
+  /** Default false. */
+  readonly required: boolean;
+}
+
 export interface RunInstruction extends Common {
   readonly kind: 'run';
   readonly command: CommandForm;
   readonly mounts: readonly MountFlag[];
   readonly network?: Text;
   readonly security?: Text;
-  readonly devices: readonly Text[];
+  readonly devices: readonly DeviceFlag[];
 }
 
 export interface CopyInstruction extends Common {

@@ -7,6 +7,7 @@ import { type Flags, type FlagValue, readFlags } from './flags.ts';
 import type {
   CmdInstruction,
   CommandForm,
+  DeviceFlag,
   HealthcheckInstruction,
   MountFlag,
   RunInstruction,
@@ -33,10 +34,7 @@ export function readRun(reading: Reading): RunInstruction | undefined {
     mounts: flags.all('mount').flatMap(value => readMount(reading, value)),
     ...(network === undefined ? {} : { network }),
     ...(security === undefined ? {} : { security }),
-    devices: flags
-      .all('device')
-      .filter(value => isDevice(reading, value))
-      .map(toText),
+    devices: flags.all('device').flatMap(value => readDevice(reading, value) ?? []),
   };
 }
 
@@ -170,27 +168,31 @@ function oneOf(reading: Reading, flags: Flags, name: string, values: readonly st
 }
 
 /** `name[,required[=bool]]`, or `name=...` in place of the bare name. */
-function isDevice(reading: Reading, value: FlagValue): boolean {
+function readDevice(reading: Reading, value: FlagValue): DeviceFlag | undefined {
+  const hint = 'write --device=NAME or --device=NAME,required';
   const fields = value.raw === '' ? { problem: 'it is empty' } : csvFields(value.raw);
   if ('problem' in fields) {
-    refuse(reading, 'invalid-device', `the device cannot be read: ${fields.problem}`, value.range);
-    return false;
+    return refuse(reading, 'invalid-device', `the device cannot be read: ${fields.problem}`, value.range);
   }
   let name = '';
+  let required = false;
   for (const { value: field } of fields) {
     const equals = field.indexOf('=');
     const key = (equals === -1 ? field : field.slice(0, equals)).toLowerCase();
     if (key === 'required') {
-      if (equals === -1 || parseBoolean(field.slice(equals + 1)) !== undefined) continue;
+      const asked = equals === -1 ? true : parseBoolean(field.slice(equals + 1));
+      if (asked !== undefined) {
+        required = asked;
+        continue;
+      }
     } else if (name === '') {
       name = key === 'name' && equals !== -1 ? field.slice(equals + 1) : field;
       continue;
     }
-    const hint = 'write --device=NAME or --device=NAME,required';
-    refuse(reading, 'invalid-device', `unexpected ${quoted(field)} in --device`, value.range, hint);
-    return false;
+    return refuse(reading, 'invalid-device', `unexpected ${quoted(field)} in --device`, value.range, hint);
   }
-  return true;
+  if (name !== '') return { text: toText(value), name, required };
+  return refuse(reading, 'invalid-device', 'the device has no name', value.range, hint);
 }
 
 const MILLISECOND = 1_000_000;

@@ -77,7 +77,7 @@ function runDetails(step: RunStep, labels: Labels): string[] {
     ...step.mounts.map(mount => `mount ${mountText(mount, labels)}`),
     ...(step.network === 'default' ? [] : [`network ${step.network}`]),
     ...(step.security === 'sandbox' ? [] : [`security ${step.security}`]),
-    ...step.devices.map(device => `device ${device}`),
+    ...step.devices.map(({ name, required }) => `device ${name}${required ? ' required' : ''}`),
   ];
 }
 

@@ -37,7 +37,7 @@ export function planRun(line: RunInstruction, state: StageState, context: StageC
     mounts,
     network,
     security,
-    devices: line.devices.map(device => device.raw),
+    devices: line.devices.map(({ name, required }) => ({ name, required })),
     ...hostnameOf(context),
     createdBy: `RUN ${[...historyArgs(state.scope), ...argv].join(' ')} # buildkit`,
   };

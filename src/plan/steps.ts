@@ -107,6 +107,13 @@ export interface InlineFile {
   readonly text: string;
 }
 
+/** A device by its name in the Container Device Interface, or by an alias that the user gives one. */
+export interface DeviceRequest {
+  readonly name: string;
+  /** The build fails without it. */
+  readonly required: boolean;
+}
+
 export interface RunStep extends StepCommon {
   readonly kind: 'run';
   /** The whole command with its shell, or the exec form. */
@@ -123,8 +130,8 @@ export interface RunStep extends StepCommon {
   readonly mounts: readonly MountSpec[];
   readonly network: 'default' | 'none' | 'host';
   readonly security: 'sandbox' | 'insecure';
-  /** `--device` of RUN, as written. */
-  readonly devices: readonly string[];
+  /** `--device` of RUN. */
+  readonly devices: readonly DeviceRequest[];
   /** From the build arg BUILDKIT_SANDBOX_HOSTNAME; absent: the sandbox's own. */
   readonly hostname?: string;
 }

@@ -1,17 +1,17 @@
 // The rung for root without mount rights, as in an ordinary container: chroot(2), capabilities and limits, but no
 // namespaces. What a step is lent is put in its place (lend.ts), /proc is empty, /dev holds a few devices where they may
 // be made. It keeps an honest step in order; it is no boundary against a hostile one.
-import { chmodSync, mkdirSync, mkdtempSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
+import { chmodSync, lstatSync, mkdirSync, mkdtempSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { BuildError } from '../errors.ts';
 import { cwdFd, tryMknodAt } from '../host/fs-calls.ts';
-import { inUserNamespace } from '../host/ids.ts';
 import { effectiveCapabilities, hasCapability, readOr } from '../host/probe.ts';
 import { throwIfInterrupted } from '../host/process.ts';
 import { capabilityBits } from './capabilities.ts';
 import { capabilityNames, defaultDevices, deviceLinks } from './defaults.ts';
-import { checkSettings, openStepCgroup, type Rung, refuseSettings, seccompFor } from './demands.ts';
+import { checkSettings, openStepCgroup, refuseSettings, seccompFor } from './demands.ts';
+import { mayMakeDevices } from './given.ts';
 import { boundingSteps, commandSteps, type Isolation, limitSteps } from './launcher/isolate.ts';
 import { call, type LauncherStep, named } from './launcher/launcher.ts';
 import { dieWithParent, launch, reportFd, tied } from './launcher/supervise.ts';
@@ -19,6 +19,7 @@ import { type Fill, fillOf, type Lent, type Loan, lend } from './lend.ts';
 import { mostOpenFiles } from './machine.ts';
 import { explainStart, resultOf } from './outcome.ts';
 import { checkSizes, checkTarget, ensureCwd, generatedMounts, kernelPoints, mountsOf } from './prepare.ts';
+import type { Rung } from './rung.ts';
 import type { Sandbox, SandboxRequest, SandboxResult, StepSettings } from './sandbox.ts';
 import { filterProgram } from './seccomp/filter.ts';
 import type { StepCgroup } from './step-cgroup.ts';
@@ -26,7 +27,6 @@ import { killStrays, makeStrayMark, markSteps, type StrayMark } from './strays.t
 import { makeStubs } from './stubs.ts';
 
 const CAP_SYS_CHROOT = 18;
-const CAP_MKNOD = 27;
 const CAP_SYS_ADMIN = 21;
 const F_SETFD = 2;
 const FD_CLOEXEC = 1;
@@ -47,7 +47,6 @@ export function chrootSandbox(): Sandbox {
 
 /** What cannot be kept here depends on what slipway may do itself. */
 function rungFor({ noNewPrivileges }: StepSettings): Rung {
-  const canMakeDevices = hasCapability(CAP_MKNOD) && !inUserNamespace();
   const canFilter = noNewPrivileges === true || hasCapability(CAP_SYS_ADMIN);
   return {
     name: 'chroot',
@@ -55,7 +54,10 @@ function rungFor({ noNewPrivileges }: StepSettings): Rung {
       shmSize: 'nothing can be mounted',
       writableVolumes: 'nothing can be mounted, and what is written to a copy is lost (":ro" and ":O" work)',
       deviceAccess: 'a device can be read and written, or not be given: there is no device cgroup',
-      ...(canMakeDevices ? {} : { devices: 'slipway may not make device files here' }),
+      noexec: 'nothing can be mounted',
+      sockets: 'nothing can be mounted, and a socket cannot be copied',
+      hooks: 'hooks are started by an OCI runtime',
+      ...(mayMakeDevices() ? {} : { devices: 'slipway may not make device files here' }),
       ...(canFilter
         ? {}
         : { seccompProfile: 'a filter needs CAP_SYS_ADMIN, or --security-opt no-new-privileges beside it' }),
@@ -159,6 +161,9 @@ function fillDev(dev: string, below: readonly Loan[]): ReturnType<Fill> {
   const clearing = below.map(({ target, fill }) => {
     const path = target.slice('/dev'.length);
     mkdirSync(dirname(dev + path), { recursive: true });
+    // Another device of this name; a directory is somebody's, and stays.
+    if (lstatSync(dev + path, { throwIfNoEntry: false })?.isDirectory() !== true)
+      rmSync(dev + path, { force: true });
     const clear = fill(dev + path);
     return (again: string) => clear(again + path);
   });

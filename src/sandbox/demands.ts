@@ -1,37 +1,18 @@
 // What the flags of a build ask of a rung, checked before anything is executed: it is kept or refused, with the flag, the
 // rung and the reason.
 import { release } from 'node:os';
-import { BuildError } from '../errors.ts';
 import { canGiveOwners } from '../host/ids.ts';
 import { effectiveCapabilities } from '../host/probe.ts';
 import { temporaryName } from '../host/temp.ts';
 import { grantedCapabilities, has } from './capabilities.ts';
 import { cgroupName, sweepCgroups } from './cgroups.ts';
-import type { Capability } from './defaults.ts';
 import { findDevices } from './devices.ts';
+import { checkGiven, tryToMake } from './given.ts';
 import { limitThatMayNotBeRaised } from './machine.ts';
+import { cannotKeep, type Rung, refuseIf } from './rung.ts';
 import type { SandboxRequest, StepSettings } from './sandbox.ts';
 import { defaultProfile, type SeccompProfile } from './seccomp/profile.ts';
 import { makeStepCgroup, type StepCgroup } from './step-cgroup.ts';
-
-/** What a rung cannot do, each with the reason. */
-export interface Rung {
-  readonly name: 'oci' | 'namespace' | 'chroot' | 'proot';
-  readonly cannot: {
-    readonly shmSize?: string;
-    /** --cap-add, --cap-drop */
-    readonly capabilities?: string;
-    /** A filter of one's own. */
-    readonly seccompProfile?: string;
-    /** A device that may be read only or written only. */
-    readonly deviceAccess?: string;
-    readonly devices?: string;
-    /** Volumes that can be written. */
-    readonly writableVolumes?: string;
-  };
-  /** Capabilities that no step gets here, and why. */
-  readonly withheld?: { readonly names: readonly Capability[]; readonly why: string };
-}
 
 /**
  * Before a build: also tries what can only be tried.
@@ -39,6 +20,7 @@ export interface Rung {
  */
 export function checkSettings(settings: StepSettings, rung: Rung): void {
   refuseSettings(settings, rung);
+  tryToMake(settings, rung);
   openStepCgroup(settings, rung)?.remove();
 }
 
@@ -56,6 +38,7 @@ export function refuseSettings(settings: StepSettings, rung: Rung): void {
   if (typeof seccomp === 'object') refuseIf(cannot.seccompProfile, '--security-opt seccomp=FILE', rung);
   checkLimits(settings, rung);
   checkDevices(settings, rung);
+  checkGiven(settings, rung);
   if (volumes.some(({ access }) => access === 'rw')) refuseIf(cannot.writableVolumes, '--volume', rung);
   if (volumes.some(({ chown }) => chown) && !canGiveOwners()) {
     throw cannotKeep('--volume with U', rung.name, 'slipway cannot give files to others');
@@ -67,16 +50,6 @@ export function openStepCgroup({ resources }: StepSettings, rung: Rung): StepCgr
   if (resources === undefined || Object.keys(resources).length === 0) return undefined;
   sweepCgroups();
   return makeStepCgroup(resources, cgroupName(temporaryName()), rung.name);
-}
-
-function refuseIf(reason: string | undefined, flag: string, rung: Rung): void {
-  if (reason !== undefined) throw cannotKeep(flag, rung.name, reason);
-}
-
-function cannotKeep(flag: string, rung: string, reason: string): BuildError {
-  return new BuildError('sandbox', `${flag} cannot be kept with --isolation=${rung}: ${reason}`, {
-    hint: 'slipway info shows which other sandboxes work here; --isolation chooses one',
-  });
 }
 
 function checkAdded({ capabilities }: StepSettings, { name: rung, withheld }: Rung): void {

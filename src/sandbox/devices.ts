@@ -12,12 +12,17 @@ export interface StepDevice {
   readonly access: string;
 }
 
-/** A device file that is there. */
-export interface FoundDevice extends StepDevice {
+/** What may be done with a device. */
+export interface DeviceRule {
   readonly type: 'c' | 'b';
   readonly major: number;
   readonly minor: number;
+  /** Letters of `rwm`. */
+  readonly access: string;
 }
+
+/** A device file that is there. */
+export type FoundDevice = StepDevice & DeviceRule;
 
 /**
  * All device files that were asked for.

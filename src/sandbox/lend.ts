@@ -19,12 +19,16 @@ import {
 } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { BuildError, errnoOf, messageOf, printable } from '../errors.ts';
-import { cwdFd, openFlags, readLinkOf, tryMknodAt } from '../host/fs-calls.ts';
+import { openFlags, readLinkOf } from '../host/fs-calls.ts';
 import { setMtime } from '../host/times.ts';
 import { deviceNumbers } from './devices.ts';
+import { makeDevice } from './given.ts';
 import { makeDirectory, openRoot, walkInRoot, withLiteral } from './in-root.ts';
 import { openSource } from './prepare.ts';
 import type { SandboxMount } from './sandbox.ts';
+
+const S_IFMT = 0o170000;
+const S_IFBLK = 0o060000;
 
 export interface Lent {
   /**
@@ -132,7 +136,13 @@ function lendOne(rootfs: string, { target, fill }: Loan, kept: string): () => vo
 
 /** What puts a mount of a request in its place. A writable directory is moved there and back, anything else copied. */
 export function fillOf(mount: SandboxMount): Fill {
-  const { source } = mount;
+  const { source, newDevice } = mount;
+  if (newDevice !== undefined) {
+    return place => {
+      makeDevice(newDevice, place);
+      return () => {};
+    };
+  }
   if (mount.kind === 'tmpfs' || source === undefined) {
     return place => {
       mkdirSync(place);
@@ -140,7 +150,7 @@ export function fillOf(mount: SandboxMount): Fill {
       return () => {};
     };
   }
-  if (mount.isDevice) return place => makeDevice(source, place);
+  if (mount.isDevice) return place => copyDevice(source, place);
   closeSync(openSource(source, mount.isFile === true));
   if (mount.isFile) {
     return place => {
@@ -166,19 +176,12 @@ export function fillOf(mount: SandboxMount): Fill {
   };
 }
 
-/** The same device at a second place. @throws BuildError `sandbox` where it cannot be made, or could not be opened */
-function makeDevice(source: string, place: string): () => void {
+/** The same device at a second place. @throws BuildError `sandbox` where it cannot be made */
+function copyDevice(source: string, place: string): () => void {
   const { mode, rdev, uid, gid } = statSync(source, { bigint: true });
-  const { major, minor } = deviceNumbers(rdev);
-  const made = tryMknodAt(cwdFd, place, Number(mode), major, minor);
-  if (made < 0) {
-    throw new BuildError(
-      'sandbox',
-      `${printable(source)} cannot be given to a step: no device file can be made`,
-    );
-  }
-  lchownSync(place, Number(uid), Number(gid));
-  chmodSync(place, Number(mode & 0o7777n));
+  const type = (Number(mode) & S_IFMT) === S_IFBLK ? 'b' : 'c';
+  const owner = { mode: Number(mode & 0o7777n), uid: Number(uid), gid: Number(gid) };
+  makeDevice({ name: source, type, ...deviceNumbers(rdev), ...owner }, place);
   return () => {};
 }
 

@@ -10,7 +10,7 @@ import { effectiveCapabilities, readOr } from '../host/probe.ts';
 import { throwIfInterrupted } from '../host/process.ts';
 import { hasUnifiedCgroups } from './cgroups.ts';
 import { defaultDevices, deviceLinks, shmSize } from './defaults.ts';
-import { checkSettings, openStepCgroup, type Rung, refuseSettings, seccompFor } from './demands.ts';
+import { checkSettings, openStepCgroup, refuseSettings, seccompFor } from './demands.ts';
 import { inDirectory, makeDirectory, openLiteral, openRoot, walkInRoot } from './in-root.ts';
 import { guardedPaths, type Isolation, isolationSteps } from './launcher/isolate.ts';
 import { cloneFlags, launch, supervised } from './launcher/supervise.ts';
@@ -18,6 +18,7 @@ import { mostOpenFiles } from './machine.ts';
 import { explainPlace, explainStart, resultOf } from './outcome.ts';
 import { type Prepared, type PreparedMount, prepareRun } from './prepare.ts';
 import { openPrivateNetwork } from './private-network.ts';
+import type { Rung } from './rung.ts';
 import type { Sandbox, SandboxRequest, SandboxResult } from './sandbox.ts';
 import { filterProgram } from './seccomp/filter.ts';
 
@@ -26,7 +27,10 @@ const TTY_GROUP = 5;
 
 const rung: Rung = {
   name: 'namespace',
-  cannot: { deviceAccess: 'a device can be read and written, or not be given: there is no device cgroup' },
+  cannot: {
+    deviceAccess: 'a device can be read and written, or not be given: there is no device cgroup',
+    hooks: 'hooks are started by an OCI runtime',
+  },
 };
 
 /** A sandbox that needs nothing but the kernel and root. */

@@ -8,14 +8,16 @@ import { throwIfInterrupted } from '../host/process.ts';
 import { temporaryName } from '../host/temp.ts';
 import { cgroupName, hasUnifiedCgroups, removeCgroups, sweepCgroups } from './cgroups.ts';
 import { commandError } from './commands.ts';
-import { checkSettings, openStepCgroup, type Rung, refuseSettings, seccompFor } from './demands.ts';
+import { checkSettings, openStepCgroup, refuseSettings, seccompFor } from './demands.ts';
 import { findDevices } from './devices.ts';
+import { givenRules } from './given.ts';
 import { call, type LauncherStep, named } from './launcher/launcher.ts';
 import { launch, reportFd, supervised } from './launcher/supervise.ts';
 import { mostOpenFiles } from './machine.ts';
 import { resultOf } from './outcome.ts';
 import { type Prepared, prepareRun } from './prepare.ts';
 import { openPrivateNetwork } from './private-network.ts';
+import type { Rung } from './rung.ts';
 import type { Sandbox, SandboxRequest, SandboxResult } from './sandbox.ts';
 import { runtimeSpec, type SpecMount } from './spec.ts';
 import type { StepCgroup } from './step-cgroup.ts';
@@ -115,7 +117,8 @@ function writeBundle(
       const options = ['nosuid', 'nodev', `mode=${(mount.mode ?? 0o1777).toString(8)}`, access, ...size];
       return { destination: mount.target, type: 'tmpfs', source: 'tmpfs', options };
     }
-    const options = ['rbind', 'rprivate', 'nosuid', ...(mount.isDevice ? [] : ['nodev']), access];
+    const flags = [...(mount.isDevice ? [] : ['nodev']), ...(mount.noexec ? ['noexec'] : [])];
+    const options = ['rbind', 'rprivate', 'nosuid', ...flags, access];
     return { destination: mount.target, type: 'bind', source: mount.source ?? '', options };
   });
   const spec = runtimeSpec(request, {
@@ -125,7 +128,7 @@ function writeBundle(
     cgroupsPath,
     cgroup2: hasUnifiedCgroups(),
     deviceCgroup: true,
-    devices: findDevices(request.devices),
+    devices: [...findDevices(request.devices), ...givenRules(request)],
     ...(seccomp === undefined ? {} : { seccomp }),
   });
   mkdirSync(join(prepared.dir, 'state'), { mode: 0o700 });

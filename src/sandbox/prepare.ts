@@ -15,6 +15,7 @@ import { BuildError, errnoOf, messageOf, printable } from '../errors.ts';
 import { bindMount, type MountTarget, mountsBelow, mountTmpfs, unmount } from '../host/mount.ts';
 import { findDevices } from './devices.ts';
 import { hostResolvConf, hostsFile, resolvConf } from './files.ts';
+import { givenMounts, makeDevice } from './given.ts';
 import { inDirectory, makeDirectory, openRoot, walkInRoot, withLiteral } from './in-root.ts';
 import { explainPlace } from './outcome.ts';
 import { makeRunDirectory } from './runtime-directory.ts';
@@ -39,6 +40,7 @@ export interface PreparedMount {
   /** tmpfs: that of the directory it is mounted on. */
   readonly mode: number | undefined;
   readonly isDevice: boolean;
+  readonly noexec: boolean;
 }
 
 export interface Prepared {
@@ -70,7 +72,7 @@ export function prepareRun(request: SandboxRequest): Prepared {
     if (mountsBelow(dir).length === 0) rmSync(dir, { recursive: true, force: true });
   };
   try {
-    const wanted = [...generatedMounts(request, dir), ...mountsOf(request)];
+    const wanted = withDevices([...generatedMounts(request, dir), ...mountsOf(request)], dir, held);
     const outer = wanted.filter(mount => outermost(mount, wanted) === mount);
     stubs = makeStubs(request.rootfs, [
       ...kernelPoints.map(path => ({ path, isFile: false })),
@@ -97,6 +99,21 @@ export function prepareRun(request: SandboxRequest): Prepared {
   }
 }
 
+/** Makes the device files that are described, in a file system of their own: in others they could not be opened. */
+function withDevices(mounts: readonly SandboxMount[], dir: string, held: string[]): readonly SandboxMount[] {
+  if (mounts.every(({ newDevice }) => newDevice === undefined)) return mounts;
+  const place = join(dir, 'devices');
+  mkdirSync(place);
+  mountTmpfs(place, { nosuid: true, noexec: true, mode: 0o700 });
+  held.push(place);
+  return mounts.map((mount, i) => {
+    if (mount.newDevice === undefined) return mount;
+    const source = join(place, String(i));
+    makeDevice(mount.newDevice, source);
+    return { ...mount, source };
+  });
+}
+
 /** Writes the files that every step gets into `dir`. */
 export function generatedMounts(request: SandboxRequest, dir: string): readonly SandboxMount[] {
   const files = {
@@ -110,12 +127,16 @@ export function generatedMounts(request: SandboxRequest, dir: string): readonly 
   });
 }
 
-/** Mounts and devices, parents before what is below them. @throws BuildError `usage` for a device that is gone */
-export function mountsOf(request: SandboxRequest): readonly SandboxMount[] {
+/**
+ * Mounts and devices, parents before what is below them.
+ * @param canMake device files that are described can be made in this rung
+ * @throws BuildError `usage` for a device that is gone
+ */
+export function mountsOf(request: SandboxRequest, canMake = true): readonly SandboxMount[] {
   const devices = findDevices(request.devices).map(({ source, target }) => ({
     ...({ kind: 'bind', source, target, readonly: false, isFile: true, isDevice: true } as const),
   }));
-  return byDepth([...request.mounts, ...devices]);
+  return byDepth([...request.mounts, ...devices, ...givenMounts(request, canMake)]);
 }
 
 function byDepth(mounts: readonly SandboxMount[]): readonly SandboxMount[] {
@@ -133,6 +154,8 @@ export function checkTarget(target: string, mount: SandboxMount): string {
   throw new BuildError('run', `nothing can be mounted on ${name}${where}`);
 }
 
+const plain = { isDevice: false, noexec: false } as const;
+
 /** Mode of a tmpfs on a directory that the image does not have. */
 const newTmpfs = 0o1777;
 
@@ -143,11 +166,11 @@ function tmpfsOn(rootfs: string, mount: SandboxMount, target: string): PreparedM
   try {
     const below = Buffer.from(target.slice(1)).toString('latin1');
     const mode = withLiteral(root, below, fd => statSync(`/proc/self/fd/${fd}`).mode & 0o7777);
-    return { kind, target, readonly, size, mode, source: undefined, isDevice: false };
+    return { kind, target, readonly, size, mode, source: undefined, ...plain };
   } catch (error) {
     // Places in /dev are made later, in a /dev that is ours.
     if (errnoOf(error) !== 'ENOENT') throw error;
-    return { kind, target, readonly, size, mode: newTmpfs, source: undefined, isDevice: false };
+    return { kind, target, readonly, size, mode: newTmpfs, source: undefined, ...plain };
   } finally {
     closeSync(root);
   }
@@ -164,13 +187,22 @@ function hold(
   held: string[],
   rootfs: string,
 ): PreparedMount {
-  const { readonly, isDevice = false } = mount;
+  const { readonly, isDevice = false, noexec = false } = mount;
   const place = join(dir, `m${held.length}`);
   if (mount.isFile) writeFileSync(place, '');
   else mkdirSync(place);
   putOn(place, mount, mount.kind === 'tmpfs' ? tmpfsOn(rootfs, mount, target).mode : undefined);
   held.push(place);
-  return { kind: 'bind', target, readonly, size: undefined, mode: undefined, source: place, isDevice };
+  return {
+    kind: 'bind',
+    target,
+    readonly,
+    size: undefined,
+    mode: undefined,
+    source: place,
+    isDevice,
+    noexec,
+  };
 }
 
 /** @param mode of a tmpfs @throws BuildError `sandbox` */
@@ -184,7 +216,7 @@ function putOn(place: MountTarget, mount: SandboxMount, mode = newTmpfs): void {
   if (source === undefined) throw new BuildError('internal', 'a bind mount needs a source');
   const fd = openSource(source, mount.isFile === true);
   try {
-    bindMount(fd, place, { readonly, nosuid: true, nodev: !mount.isDevice });
+    bindMount(fd, place, { readonly, nosuid: true, nodev: !mount.isDevice, noexec: mount.noexec ?? false });
   } catch (error) {
     const name = printable(source);
     throw new BuildError('sandbox', `${name} cannot be mounted: ${messageOf(error)}`, { cause: error });

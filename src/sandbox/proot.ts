@@ -10,6 +10,7 @@ import {
   openSync,
   readFileSync,
   rmSync,
+  statSync,
   symlinkSync,
   writeFileSync,
 } from 'node:fs';
@@ -18,7 +19,7 @@ import { dirname, join } from 'node:path';
 import { BuildError } from '../errors.ts';
 import { throwIfInterrupted } from '../host/process.ts';
 import { defaultDevices, deviceLinks } from './defaults.ts';
-import { checkSettings, openStepCgroup, type Rung, refuseSettings } from './demands.ts';
+import { checkSettings, openStepCgroup, refuseSettings } from './demands.ts';
 import { executeSteps, limitSteps, noNewPrivilegesSteps } from './launcher/isolate.ts';
 import { attempt, call, type Launcher, type LauncherStep, makeLauncher, named } from './launcher/launcher.ts';
 import {
@@ -41,6 +42,7 @@ import {
   mountsOf,
   openSource,
 } from './prepare.ts';
+import type { Rung } from './rung.ts';
 import type { Sandbox, SandboxMount, SandboxRequest, SandboxResult } from './sandbox.ts';
 import type { StepCgroup } from './step-cgroup.ts';
 import { killStrays, makeStrayMark, markSteps, type StrayMark, watchStrays } from './strays.ts';
@@ -61,6 +63,10 @@ const rung: Rung = {
     capabilities: 'a step has no capabilities of its own, proot pretends what root may do',
     seccompProfile: 'proot itself needs the system calls of the step',
     deviceAccess: 'a device can be read and written, or not be given: there is no device cgroup',
+    newDevices: 'proot shows the device files of this machine as they are',
+    noexec: 'nothing can be mounted',
+    groups: 'nobody really becomes another user',
+    hooks: 'hooks are started by an OCI runtime',
   },
 };
 
@@ -95,7 +101,7 @@ async function runStep(request: SandboxRequest, options: ProotOptions): Promise<
   let cgroup: StepCgroup | undefined;
   const mark = makeStrayMark(Math.random());
   try {
-    const mounts = [...generatedMounts(request, dir), ...mountsOf(request)];
+    const mounts = [...generatedMounts(request, dir), ...mountsOf(request, false)];
     const points = mounts.map(mount => ({ path: mount.target, isFile: mount.isFile === true }));
     stubs = makeStubs(request.rootfs, [...kernelPoints.map(path => ({ path, isFile: false })), ...points]);
     const targets = stubs.resolved.slice(kernelPoints.length);
@@ -182,7 +188,8 @@ function bindOf(mount: SandboxMount, target: string, place: string): string {
     return `${place}:${target}`;
   }
   closeSync(openSource(mount.source, mount.isFile === true));
-  if (!mount.readonly) return `${mount.source}:${target}`;
+  // To connect to a socket is no writing.
+  if (!mount.readonly || statSync(mount.source).isSocket()) return `${mount.source}:${target}`;
   copySource(mount.source, mount.isFile === true, place);
   return `${place}:${target}`;
 }

@@ -1,6 +1,7 @@
 // What it takes to run one process on a root file system. Rungs: oci-runtime.ts (runc, crun), namespaces.ts,
 // chroot.ts, proot.ts. Which one works is found by really trying it (probe.ts).
 import type { CapabilityChange } from './capabilities.ts';
+import type { GivenDevices } from './cdi/edits.ts';
 import type { StepDevice } from './devices.ts';
 import type { StepLimit } from './limits.ts';
 import type { StepResources } from './resources.ts';
@@ -19,6 +20,23 @@ export interface SandboxMount {
   readonly isFile?: boolean;
   /** The source is a device file (bind). */
   readonly isDevice?: boolean;
+  /** In place of a source: a device file that has to be made (bind). */
+  readonly newDevice?: NewDevice;
+  /** Nothing in it can be executed (bind). Default false. */
+  readonly noexec?: boolean;
+}
+
+/** A device file that need not be on this machine. */
+export interface NewDevice {
+  /** For messages. */
+  readonly name: string;
+  readonly type: 'c' | 'b';
+  readonly major: number;
+  readonly minor: number;
+  /** Permission bits. */
+  readonly mode: number;
+  readonly uid: number;
+  readonly gid: number;
 }
 
 export interface ResolverSettings {
@@ -53,6 +71,8 @@ export interface StepSettings {
   readonly noNewPrivileges?: boolean;
   readonly resources?: StepResources;
   readonly devices?: readonly StepDevice[];
+  /** Devices by name, of a single step. Their variables and groups the caller puts among the others. */
+  readonly cdi?: GivenDevices;
   /** The caller mounts them; here they can only be refused. */
   readonly volumes?: readonly StepVolume[];
 }

@@ -1,11 +1,14 @@
 // A request as a runtime configuration (github.com/opencontainers/runtime-spec/blob/main/config.md). Pure.
-// Nothing of the image decides about it: annotations, hooks and the like are a fixed list here (it is empty).
+// Nothing of the image decides about it: annotations are a fixed list here (it is empty), and hooks are those of devices
+// that the user allowed.
 import { grantedCapabilities } from './capabilities.ts';
 import { maskedPaths, readonlyPaths, shmSize } from './defaults.ts';
-import type { FoundDevice } from './devices.ts';
+import type { DeviceRule } from './devices.ts';
 import { runtimeLimit, stepLimits } from './limits.ts';
 import type { SandboxRequest } from './sandbox.ts';
 import type { SeccompProfile } from './seccomp/profile.ts';
+
+const usualPath = 'PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin';
 
 /** A mount in terms of the runtime. */
 export interface SpecMount {
@@ -31,8 +34,8 @@ export interface SpecInput {
   readonly deviceCgroup: boolean;
   /** The filter; absent: none. */
   readonly seccomp?: SeccompProfile;
-  /** Devices of the request; the mounts show them. */
-  readonly devices: readonly FoundDevice[];
+  /** What may be done with devices of the request; the mounts show them. */
+  readonly devices: readonly DeviceRule[];
 }
 
 /** The configuration as an object to be written as config.json. */
@@ -61,6 +64,7 @@ export function runtimeSpec(request: SandboxRequest, input: SpecInput): object {
     hostname: request.hostname,
     mounts: [...kernelMounts(insecure, request.shmSize ?? shmSize), ...input.mounts],
     annotations: {},
+    ...(request.cdi?.hooks.length ? { hooks: hooksOf(request) } : {}),
     linux: {
       ...(input.cgroupsPath === undefined ? {} : { cgroupsPath: input.cgroupsPath }),
       namespaces: namespaces(request, input),
@@ -105,8 +109,21 @@ function kernelMounts(insecure: boolean, shm: number): readonly SpecMount[] {
   ];
 }
 
+/**
+ * By the point at which they are started. A hook without variables would get some that the image decides about (the
+ * runtime is the step's process by then), and with them LD_PRELOAD.
+ */
+function hooksOf({ cdi }: SandboxRequest): Readonly<Record<string, readonly object[]>> {
+  const hooks: Record<string, object[]> = {};
+  for (const { name, path, args, env, timeout } of cdi?.hooks ?? []) {
+    const hook = { path, args, env: env.length === 0 ? [usualPath] : env };
+    hooks[name] = [...(hooks[name] ?? []), timeout === undefined ? hook : { ...hook, timeout }];
+  }
+  return hooks;
+}
+
 /** Everything may be made, only harmless devices may be opened (the runtime adds null, zero, tty and the like). */
-function deviceRules(insecure: boolean, devices: readonly FoundDevice[]): readonly object[] {
+function deviceRules(insecure: boolean, devices: readonly DeviceRule[]): readonly object[] {
   if (insecure) return [{ allow: true, access: 'rwm' }];
   return [
     { allow: false, access: 'rwm' },

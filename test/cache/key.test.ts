@@ -141,7 +141,7 @@ describe('the key of a RUN', () => {
       keyOfRun({ workdir: '/app' }),
       keyOfRun({ user: 'app' }),
       keyOfRun({ security: 'insecure' }),
-      keyOfRun({ devices: ['x'] }),
+      keyOfRun({ devices: [{ name: 'x', required: false }] }),
       keyOfRun({ hostname: 'x' }),
       keyOfRun({ mounts: [bind] }, inputs),
       keyOfRun({ mounts: [bind] }, new Map([['/src', digestOf('2')]])),

@@ -60,7 +60,8 @@ test('devices have a place inside and an access', () => {
   assert.deepEqual(device('/dev/a:r'), { source: '/dev/a', target: '/dev/a', access: 'r' });
   assert.deepEqual(device('/dev/a:/dev/b'), { source: '/dev/a', target: '/dev/b', access: 'rwm' });
   assert.deepEqual(device('/dev/a:/b/../c:wr'), { source: '/dev/a', target: '/c', access: 'wr' });
-  refused({ device: ['vendor.com/gpu=all'] }, /is not the path of a device/, /Container Device Interface/);
+  assert.equal(device('vendor.com/gpu=all'), undefined);
+  refused({ device: ['dev/fuse'] }, /is not the path of a device/, /Container Device Interface/);
   refused({ device: ['/dev/a:/dev/b:x'] }, /is not host\[:inside\[:access\]\]/);
   refused({ device: ['/dev/a:/dev/b:rr'] }, /is not host/);
   refused({ device: ['/dev/a:/proc/x'] }, /nothing can be put at \/proc\/x/);

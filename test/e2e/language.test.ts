@@ -388,12 +388,6 @@ test('RUN --network=host has the network of the host, also when the build says n
   ]);
 });
 
-test('RUN --device is refused, saying so', async () => {
-  const ended = await slipway.run(['build', busybox('RUN --device=vendor.com/gpu=all true\n')]);
-  assert.equal(ended.status, 1);
-  assert.match(ended.stderr, /--device=vendor\.com\/gpu=all is not supported/);
-});
-
 test('build arguments of docker that change nothing here say so once', async () => {
   const dir = writeContext(slipway, {
     Dockerfile: '# syntax=docker/dockerfile:1\nFROM scratch\nLABEL a=b\n',

@@ -185,16 +185,6 @@ test('chroot and proot keep what they can: memory, limits, devices, read-only vo
   }
 });
 
-test('RUN --device is refused before an earlier RUN is executed', async () => {
-  using slipway = slipwayHere();
-  const dir = busybox(slipway, 'RUN echo it runs\nRUN --device=vendor.com/gpu=all true\n');
-  const ended = await slipway.run(['build', '--progress=plain', dir]);
-  assert.equal(ended.status, 1);
-  assert.match(ended.stderr, /RUN --device=vendor\.com\/gpu=all is not supported/);
-  assert.match(ended.stderr, /Dockerfile:3\n/);
-  assert.doesNotMatch(ended.stderr, /^#\d+ .*RUN echo/m);
-});
-
 test('a volume is seen by every RUN; with O what is written is thrown away, with U it belongs to the user', async () => {
   using slipway = slipwayHere();
   const volume = join(slipway.dir, 'volume');

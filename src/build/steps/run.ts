@@ -14,7 +14,7 @@ import type { TreeIngest } from '../../store/store.ts';
 import { filesBelow } from './image-user.ts';
 import { mountInputs, openMounts } from './mounts.ts';
 import { OutputTail } from './output-tail.ts';
-import { settingParts } from './run-settings.ts';
+import { deviceParts, settingParts } from './run-settings.ts';
 import type { PreparedStep, StepScope } from './step.ts';
 import { giveTo } from './volumes.ts';
 
@@ -26,7 +26,7 @@ export async function prepareRun(step: RunStep, scope: StepScope): Promise<Prepa
       platform: scope.stage.platform,
       network: networkOf(step, scope),
       extraHosts: scope.request.extraHosts,
-      asked: settingParts(scope.request.run),
+      asked: [...settingParts(scope.request.run), ...deviceParts(scope.devices)],
     }),
     execute: () => execute(step, scope),
   };
@@ -61,6 +61,7 @@ async function execute(step: RunStep, scope: StepScope): Promise<LayerId | null>
   await using ingest = await tools.store.trees.begin();
   const snapshot = await driver.mount(lowers, ingest.fs, ingest.dir);
   try {
+    const { devices } = scope;
     await using mounts = await openMounts(step, scope, driver, sandbox);
     const tail = new OutputTail();
     const user = resolveUser(step.user, filesBelow(snapshot.root));
@@ -73,11 +74,11 @@ async function execute(step: RunStep, scope: StepScope): Promise<LayerId | null>
     const result = await sandbox.run({
       rootfs: snapshot.root,
       argv: step.argv,
-      env: environment(step, user.home, mounts.env),
+      env: environment(step, user.home, [...(devices?.env ?? []), ...mounts.env]),
       cwd: step.workdir,
       uid: user.uid,
       gid: user.gid,
-      groups: user.groups,
+      groups: [...user.groups, ...(devices?.groups ?? []).map(({ id }) => id)],
       hostname: step.hostname ?? defaultHostname,
       network: networkOf(step, scope),
       security: step.security,
@@ -85,6 +86,7 @@ async function execute(step: RunStep, scope: StepScope): Promise<LayerId | null>
       extraHosts: scope.request.extraHosts.map(([name, ip]) => [ip, name] as const),
       signal,
       ...scope.request.run,
+      ...(devices === undefined ? {} : { cdi: devices }),
       onMovedAndBack: path => snapshot.movedAndBack?.(path),
       onOutput: (stream, chunk) => show(stream, mounts.mask(stream, chunk)),
     });

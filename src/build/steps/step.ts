@@ -4,6 +4,7 @@ import type { InputFile } from '../../cache/input-files.ts';
 import type { ReadableKey, StateId } from '../../cache/key.ts';
 import type { LayerId } from '../../layer/layers.ts';
 import type { PlannedStage } from '../../plan/steps.ts';
+import type { GivenDevices } from '../../sandbox/cdi/edits.ts';
 import type { BuildRequest } from '../request.ts';
 import type { Sources } from '../sources.ts';
 import type { Tools } from '../tools.ts';
@@ -18,6 +19,8 @@ export interface StepScope {
   readonly layers: readonly LayerId[];
   readonly state: StateId;
   readonly signal: AbortSignal;
+  /** Of a RUN that is given devices by their names. */
+  readonly devices?: GivenDevices;
   /** There when cache mounts are to begin anew. */
   readonly emptiedMounts?: EmptiedSlots;
   stageResult(index: number): Promise<{ readonly state: StateId; readonly layers: readonly LayerId[] }>;

@@ -151,7 +151,12 @@ function addOwnOptions(command: Command): Command {
       repeated('--secret <spec>', 'secret for RUN --mount=type=secret: id=name[,src=path|,env=NAME]'),
     )
     .addOption(repeated('--ssh <spec>', 'agent for RUN --mount=type=ssh: default or id=socket'))
-    .addOption(repeated('--allow <entitlement>', 'let the Dockerfile use security.insecure or network.host'))
+    .addOption(
+      repeated(
+        '--allow <entitlement>',
+        'let the Dockerfile use security.insecure, network.host, device (any) or device=NAME[,alias=WORD]',
+      ),
+    )
     .addOption(
       new Option('--isolation <rung>', 'how RUN is confined')
         .choices(['auto', 'default', 'oci', 'namespace', 'chroot', 'proot'])
@@ -200,6 +205,7 @@ export const buildDefaults: BuildFlags = {
   capDrop: [],
   securityOpt: [],
   device: [],
+  cdiSpecDir: [],
   volume: [],
   secret: [],
   ssh: [],

@@ -11,6 +11,7 @@ import { parseReference, type Reference, withDefaultTag } from '../../image/refe
 import { parseAge } from './age.ts';
 import type { BuildFlags } from './build-options.ts';
 import { parseMountSource, parseMountTarget } from './cache-mount-options.ts';
+import { cdiOf, entitlements } from './entitlements.ts';
 import { runSettings } from './run-options.ts';
 
 type Env = Readonly<Record<string, string | undefined>>;
@@ -57,7 +58,8 @@ export function makeBuildRequest(context: string, flags: BuildFlags, env: Env, c
     run: runSettings(flags, cwd),
     secrets: new Map(flags.secret.map(spec => parseSecret(spec, env, cwd))),
     sshSockets: new Map(flags.ssh.map(spec => parseSsh(spec, env))),
-    allow: new Set(flags.allow.map(checkEntitlement)),
+    ...entitlements(flags.allow),
+    ...cdiOf(flags, cwd),
   };
 }
 
@@ -257,11 +259,4 @@ function specFields(spec: string, flag: string, known: readonly string[]): Map<s
     fields.set(key, at < 0 ? part : part.slice(at + 1));
   }
   return fields;
-}
-
-function checkEntitlement(name: string): string {
-  const known = ['network.host', 'security.insecure'];
-  if (!known.includes(name))
-    throw usage(`--allow ${printable(name)} is not an entitlement`, `known: ${known.join(', ')}`);
-  return name;
 }

@@ -7,11 +7,13 @@ import { suggest } from '../../dockerfile/suggest.ts';
 import { BuildError, messageOf, printable } from '../../errors.ts';
 import { readOr } from '../../host/probe.ts';
 import type { CapabilityChange, CapabilityWord } from '../../sandbox/capabilities.ts';
+import { defaultSpecDirs } from '../../sandbox/cdi/names.ts';
 import { capabilityNames } from '../../sandbox/defaults.ts';
 import type { StepDevice } from '../../sandbox/devices.ts';
 import { securityModules } from '../../sandbox/machine.ts';
 import type { StepSettings, StepVolume } from '../../sandbox/sandbox.ts';
 import { readDockerProfile } from '../../sandbox/seccomp/docker-profile.ts';
+import { isDeviceName } from './entitlements.ts';
 import { repeated } from './repeated.ts';
 
 export interface RightsFlags {
@@ -19,6 +21,7 @@ export interface RightsFlags {
   readonly capDrop: readonly string[];
   readonly securityOpt: readonly string[];
   readonly device: readonly string[];
+  readonly cdiSpecDir: readonly string[];
   readonly volume: readonly string[];
 }
 
@@ -37,7 +40,16 @@ export function addRightsOptions(command: Command): Command {
       ),
     )
     .addOption(
-      repeated('--device <host[:inside[:rwm]]>', 'device file, or directory of them, that RUN may use'),
+      repeated(
+        '--device <host[:inside[:rwm]]>',
+        'device file, directory of them, or vendor.com/class=name of a CDI device, that RUN may use',
+      ),
+    )
+    .addOption(
+      repeated(
+        '--cdi-spec-dir <directory>',
+        `where CDI devices are described, in place of ${defaultSpecDirs.join(', ')}`,
+      ),
     )
     .addOption(
       repeated(
@@ -50,10 +62,11 @@ export function addRightsOptions(command: Command): Command {
 /** @throws BuildError `usage`, `unsupported` */
 export function rightsOf(flags: RightsFlags, cwd: string): StepSettings {
   const capabilities = changeOf(flags);
+  const files = flags.device.filter(text => !isDeviceName(text));
   return {
     ...(capabilities === undefined ? {} : { capabilities }),
     ...securityOf(flags.securityOpt, cwd),
-    ...(flags.device.length === 0 ? {} : { devices: flags.device.map(parseDevice) }),
+    ...(files.length === 0 ? {} : { devices: files.map(parseDevice) }),
     ...(flags.volume.length === 0 ? {} : { volumes: volumesOf(flags.volume, cwd) }),
   };
 }
@@ -160,7 +173,7 @@ function parseDevice(text: string): StepDevice {
   if (!source.startsWith('/')) {
     throw usage(
       `--device ${shown} is not the path of a device`,
-      'write --device /dev/fuse; names of the Container Device Interface (vendor.com/class=name) are not known here',
+      'write --device /dev/fuse, or vendor.com/class=name for a device of the Container Device Interface',
     );
   }
   if (more.length > 0 || !target.startsWith('/')) {

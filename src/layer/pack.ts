@@ -12,11 +12,13 @@ import type { BlobTap, Packing } from './layers.ts';
 
 /** Large: every read and write waits for its turn behind the deflating in libuv's pool. */
 const chunkBytes = 4 * 1024 * 1024;
+/** So small that what comes next still finds it in the processor's cache. */
+const pieceBytes = 128 * 1024;
 
 /**
  * @param tar the file to pack
  * @param diffId what the bytes of `tar` must hash to
- * @param into an existing file, overwritten
+ * @param into an existing empty file; what is written is on the disk afterwards
  * @param how equal settings give equal bytes for gzip, whatever the machine
  * @param openTap what it opens is given the packed bytes as well
  * @throws BuildError `store` with the fact `damaged` (the diffId) when the file holds other bytes
@@ -36,9 +38,7 @@ export async function packTar(
       .then(openTap)
       .catch(() => undefined));
   try {
-    const packed = await write(tar, diffId, into, { compression, level }, signal, tap);
-    await tap?.end(packed.digest);
-    return packed;
+    return await write(tar, diffId, into, { compression, level }, signal, tap);
   } catch (error) {
     tap?.abort();
     throw error;
@@ -58,6 +58,7 @@ async function write(
   const packed = compression === 'gzip' ? parallelGzip(watched, { level }) : zstd(watched, level);
   const hash = createHash('sha256');
   let size = 0;
+  let taken: Promise<unknown> | undefined;
   async function* passing() {
     for await (const chunk of packed) {
       hash.update(chunk);
@@ -65,10 +66,17 @@ async function write(
       await tap?.write(chunk);
       yield chunk;
     }
+    const found = digestFromHash(plain.digest('hex'), algorithmOf(diffId));
+    if (found !== diffId) throw damagedLayer(diffId, tar, found);
+    // The other end has work to do as well, while the disk takes what waits in memory.
+    taken = tap?.end(digestFromHash(hash.copy().digest('hex')));
+    taken?.catch(() => undefined);
   }
-  await pipeline(passing, createWriteStream(into, { mode: 0o600, highWaterMark: chunkBytes }), { signal });
-  const found = digestFromHash(plain.digest('hex'), algorithmOf(diffId));
-  if (found !== diffId) throw damagedLayer(diffId, tar, found);
+  // Opened with "r+": a file that "w" has cut is flushed by ext4 when it is closed.
+  await pipeline(passing, createWriteStream(into, { flags: 'r+', flush: true, highWaterMark: chunkBytes }), {
+    signal,
+  });
+  await taken;
   return { digest: digestFromHash(hash.digest('hex')), size };
 }
 
@@ -93,8 +101,11 @@ async function* chunksOf(path: string): AsyncGenerator<Uint8Array> {
 
 async function* hashing(source: AsyncIterable<Uint8Array>, hash: Hash): AsyncGenerator<Uint8Array> {
   for await (const chunk of source) {
-    hash.update(chunk);
-    yield chunk;
+    for (let at = 0; at < chunk.length; at += pieceBytes) {
+      const piece = chunk.subarray(at, at + pieceBytes);
+      hash.update(piece);
+      yield piece;
+    }
   }
 }
 

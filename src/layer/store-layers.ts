@@ -36,7 +36,7 @@ export interface LayersOptions {
   readonly pool?: BytesPool;
 }
 
-/** 5 % larger than what docker's compressor makes (Go's level 6), in two thirds of the time of level 4, which makes the same. */
+/** 6 % larger than what docker's compressor makes (Go's level 6), in two thirds of the time of level 4, which makes the same. */
 const defaultGzipLevel = 2;
 
 /** @param source gets blobs that are not in the store */

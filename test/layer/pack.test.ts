@@ -14,6 +14,12 @@ const never = new AbortController().signal;
 const gzip = { compression: 'gzip', level: 4 } as const;
 const bytes = Buffer.concat([randomBytes(3_000_000), Buffer.alloc(3_000_000)]);
 
+function emptyFile(dir: string): string {
+  const path = join(dir, 'blob');
+  writeFileSync(path, '');
+  return path;
+}
+
 function collector() {
   const said: string[] = [];
   const hash = createHash('sha256');
@@ -30,7 +36,7 @@ describe('packing with a tap', () => {
     withTempDir(async dir => {
       writeFileSync(join(dir, 'tar'), bytes);
       const { tap, said, digest } = collector();
-      const into = join(dir, 'blob');
+      const into = emptyFile(dir);
       const packed = await packTar(join(dir, 'tar'), digestOf(bytes), into, gzip, never, () => tap);
       assert.equal(digest(), packed.digest);
       assert.deepEqual(said, [`end ${packed.digest}`]);
@@ -42,7 +48,7 @@ describe('packing with a tap', () => {
     withTempDir(async dir => {
       writeFileSync(join(dir, 'tar'), bytes);
       const broken = () => Promise.reject(new Error('no network'));
-      const into = join(dir, 'blob');
+      const into = emptyFile(dir);
       const packed = await packTar(join(dir, 'tar'), digestOf(bytes), into, gzip, never, broken);
       assert.equal(digestOf(readFileSync(into)), packed.digest);
     }));
@@ -53,7 +59,7 @@ describe('packing with a tap', () => {
       const { tap, said } = collector();
       const promised = digestOf('something else');
       await assert.rejects(
-        packTar(join(dir, 'tar'), promised, join(dir, 'blob'), gzip, never, () => tap),
+        packTar(join(dir, 'tar'), promised, emptyFile(dir), gzip, never, () => tap),
         { code: 'store' },
       );
       assert.deepEqual(said, ['abort']);

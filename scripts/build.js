@@ -1,6 +1,6 @@
-// Bundles src/ into dist/app: the program as one file (scripts/bundle/start.cjs starts it with V8's code cache), the
-// library and the worker as modules. Everything lands flat in one directory, so `new URL('./x.js', import.meta.url)`
-// means the same here as beside the source.
+// Bundles src/ into dist/app: the program as one file (scripts/bundle/start.cjs starts it with V8's code cache); the
+// library, the worker and what clears up after a killed build as modules. Everything lands flat in one directory, so
+// `new URL('./x.js', import.meta.url)` means the same here as beside the source.
 import { execFileSync } from 'node:child_process';
 import { createHash } from 'node:crypto';
 import {
@@ -48,7 +48,11 @@ const common = {
 };
 const library = await build({
   ...common,
-  entryPoints: { index: 'src/index.ts', 'bytes-worker': 'src/layer/bytes-worker.ts' },
+  entryPoints: {
+    index: 'src/index.ts',
+    'bytes-worker': 'src/layer/bytes-worker.ts',
+    'clear-up': 'src/sandbox/clear-up.ts',
+  },
   splitting: true,
   format: 'esm',
   banner: {

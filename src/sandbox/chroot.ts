@@ -23,8 +23,9 @@ import type { Rung } from './rung.ts';
 import type { Sandbox, SandboxRequest, SandboxResult, StepSettings } from './sandbox.ts';
 import { filterProgram } from './seccomp/filter.ts';
 import type { StepCgroup } from './step-cgroup.ts';
-import { killStrays, makeStrayMark, markSteps, type StrayMark } from './strays.ts';
+import { killStrays, makeStrayMark, type StrayMark } from './strays.ts';
 import { makeStubs } from './stubs.ts';
+import { markSteps, watchStep } from './watchdog.ts';
 
 const CAP_SYS_CHROOT = 18;
 const CAP_SYS_ADMIN = 21;
@@ -79,6 +80,8 @@ async function runStep(request: SandboxRequest): Promise<SandboxResult> {
   let undo: (() => void) | undefined;
   let cgroup: StepCgroup | undefined;
   const mark = makeStrayMark(Math.random());
+  // The root file system holds copies of what the step is lent, secrets too.
+  await using _watchdog = watchStep({ mark, paths: [dir, ...(request.volatile ?? []), request.rootfs] });
   try {
     cgroup = openStepCgroup(request, rung);
     undo = furnish(request, dir);

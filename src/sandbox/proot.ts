@@ -45,8 +45,9 @@ import {
 import type { Rung } from './rung.ts';
 import type { Sandbox, SandboxMount, SandboxRequest, SandboxResult } from './sandbox.ts';
 import type { StepCgroup } from './step-cgroup.ts';
-import { killStrays, makeStrayMark, markSteps, type StrayMark, watchStrays } from './strays.ts';
+import { killStrays, makeStrayMark, type StrayMark, watchStrays } from './strays.ts';
 import { makeStubs } from './stubs.ts';
+import { markSteps, watchStep } from './watchdog.ts';
 
 const F_SETFD = 2;
 const FD_CLOEXEC = 1;
@@ -100,6 +101,7 @@ async function runStep(request: SandboxRequest, options: ProotOptions): Promise<
   let stubs: ReturnType<typeof makeStubs> | undefined;
   let cgroup: StepCgroup | undefined;
   const mark = makeStrayMark(Math.random());
+  await using _watchdog = watchStep({ mark, paths: [dir, ...(request.volatile ?? [])] });
   try {
     const mounts = [...generatedMounts(request, dir), ...mountsOf(request, false)];
     const points = mounts.map(mount => ({ path: mount.target, isFile: mount.isFile === true }));

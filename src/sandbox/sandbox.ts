@@ -94,6 +94,8 @@ export interface SandboxRequest extends StepSettings {
   /** insecure: all capabilities, nothing masked; the caller has checked that the user allowed it. */
   readonly security: 'sandbox' | 'insecure';
   readonly mounts: readonly SandboxMount[];
+  /** Files and directories with secrets, which a rung that outlives slipway removes should slipway be killed. */
+  readonly volatile?: readonly string[];
   /** Extra lines for /etc/hosts: `[ip, name]`; `host-gateway` for the ip is this machine. */
   readonly extraHosts: readonly (readonly [string, string])[];
   readonly signal: AbortSignal;

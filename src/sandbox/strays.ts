@@ -1,14 +1,12 @@
-// Processes that a step has left behind where there is no pid namespace to end them with: they are known by a resource
-// limit of an odd value, which is passed on to children and can be read by everybody. A step with the rights of root can
-// take it off: this is order, not security.
+// Processes that a step has left behind where there is no pid namespace to end them with: they are known by two resource
+// limits of odd values, which are passed on to children and can be read by everybody. A step with the rights of root can
+// take them off: this is order, not security. What is here is also loaded by a program that must start fast
+// (clear-up.ts): it needs nothing but /proc.
 import { readdirSync } from 'node:fs';
 import { setTimeout } from 'node:timers/promises';
+import { errnoOf } from '../errors.ts';
 import { readOr } from '../host/probe.ts';
-import { limit } from './launcher/isolate.ts';
-import { call, type LauncherStep, named } from './launcher/launcher.ts';
 
-const RLIMIT_MSGQUEUE = 12;
-const RLIMIT_SIGPENDING = 11;
 /** Below the kernel's defaults for both, so that everybody may set it. */
 const LARGEST_MARK = 800_000;
 const WAIT_MS = 5;
@@ -25,22 +23,9 @@ export function makeStrayMark(random: number): StrayMark {
   return [1 + Math.floor(random * LARGEST_MARK), 1000 + last];
 }
 
-/** Steps that mark a process and all that it will start. */
-export function markSteps([first, second]: StrayMark): readonly LauncherStep[] {
-  return [
-    named('mark the process', call('prlimit64', 0, RLIMIT_MSGQUEUE, limit(first), 0)),
-    named('mark the process', call('prlimit64', 0, RLIMIT_SIGPENDING, limit(second), 0)),
-  ];
-}
-
-/** Kills every process that bears the mark until none is left. */
+/** Kills every process that bears the mark until none is left that may be killed. */
 export async function killStrays(mark: StrayMark): Promise<void> {
-  for (;;) {
-    const found = marked(mark);
-    if (found.length === 0) return;
-    for (const pid of found) kill(Number(pid));
-    await setTimeout(WAIT_MS);
-  }
+  while (marked(mark).filter(pid => kill(Number(pid))).length > 0) await setTimeout(WAIT_MS);
 }
 
 /** Kills what bears the mark once its leader's only child, the command, has ended; the leader waits for all of them. */
@@ -70,10 +55,12 @@ function bears(pid: string, [first, second]: StrayMark): boolean {
   return !/^State:\s+[ZX]/m.test(readOr(`/proc/${pid}/status`, 'State: Z'));
 }
 
-function kill(pid: number): void {
+/** @returns false when the kernel does not allow it: without CAP_KILL, root cannot end what runs as another user */
+function kill(pid: number): boolean {
   try {
     process.kill(pid, 'SIGKILL');
-  } catch {
-    // it has ended already
+    return true;
+  } catch (error) {
+    return errnoOf(error) !== 'EPERM'; // else it has ended already
   }
 }

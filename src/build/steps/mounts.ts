@@ -24,6 +24,8 @@ type BindMount = Extract<MountSpec, { type: 'bind' }>;
 /** Everything mounted for one RUN. */
 export interface OpenMounts {
   readonly mounts: readonly SandboxMount[];
+  /** Where secrets lie meanwhile. */
+  readonly volatile: readonly string[];
   /** `NAME=value` that mounts bring: secrets asked for as variables, SSH_AUTH_SOCK. */
   readonly env: readonly string[];
   /** Paths of this machine to give to the user of the step. */
@@ -107,6 +109,7 @@ export async function openMounts(
   const maskers = { stdout: new Masker(opener.secrets), stderr: new Masker(opener.secrets) };
   return {
     mounts: opener.mounts,
+    volatile: opener.volatile,
     env: opener.env,
     toGive: opener.toGive,
     mask: (stream, chunk) => maskers[stream].push(chunk),
@@ -117,6 +120,7 @@ export async function openMounts(
 
 class Opener {
   readonly mounts: SandboxMount[] = [];
+  readonly volatile: string[] = [];
   readonly env: string[] = [];
   readonly toGive: string[] = [];
   readonly secrets: Buffer[] = [];
@@ -203,6 +207,7 @@ class Opener {
     if (this.#memory === undefined) {
       const memory = memoryDirectory(this.#scope.tools.store.tmp);
       this.#memory = memory.path;
+      this.volatile.push(memory.path);
       this.#closers.push(memory.close);
     }
     const path = join(this.#memory, String(this.mounts.length));

@@ -83,6 +83,7 @@ async function execute(step: RunStep, scope: StepScope): Promise<LayerId | null>
       network: networkOf(step, scope),
       security: step.security,
       mounts: mounts.mounts,
+      volatile: mounts.volatile,
       extraHosts: scope.request.extraHosts.map(([name, ip]) => [ip, name] as const),
       signal,
       ...scope.request.run,

@@ -68,11 +68,18 @@ export function supervised(
  */
 export function tied(parent: number, last = reportFd): readonly LauncherStep[] {
   return [
-    attempt('close_range', last + 1, 0xffff_ffff, 0),
-    ...openElsewhere(last).map(fd => attempt('close', fd)),
+    ...closeAbove(last),
     dieWithParent,
     // Slipway may have ended before the line above.
     { kind: 'call', call: 'getppid', args: [], expect: parent, purpose: 'find slipway' },
+  ];
+}
+
+/** Leaves no descriptor open but those up to `last`. */
+export function closeAbove(last: number): readonly LauncherStep[] {
+  return [
+    attempt('close_range', last + 1, 0xffff_ffff, 0),
+    ...openElsewhere(last).map(fd => attempt('close', fd)),
   ];
 }
 

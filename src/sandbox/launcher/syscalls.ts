@@ -15,6 +15,7 @@ const numbers = {
   getppid: [110, 173],
   ioctl: [16, 29],
   keyctl: [250, 219],
+  kill: [62, 129],
   mount: [165, 40],
   mount_setattr: [442, 442],
   openat: [257, 56],

@@ -148,6 +148,7 @@ export async function openTools(session: Session, command: Command, options: Wir
       hashContents: contents => sharedPool().run({ kind: 'hash', contents }),
       download: network.download,
       gitEnv: session.env,
+      watchProgram: async group => (await import('../sandbox/watchdog.ts')).watchGroup(group),
     },
     download: network.download,
     emit: options.emit,

@@ -1,5 +1,6 @@
 // What opening a context takes and gives; open.ts does it.
 import type { SourceFile } from '../errors.ts';
+import type { WatchProgram } from '../host/process.ts';
 import type { FileTree } from '../tree/file-tree.ts';
 import type { StatIndex } from '../tree/stat-index.ts';
 import type { Secrets } from './authorize.ts';
@@ -19,6 +20,8 @@ export interface ContextHelpers {
   readonly hashContents?: HashContents;
   /** Environment of git: proxies, SSH_AUTH_SOCK. Default: none of them. */
   readonly gitEnv?: Readonly<Record<string, string | undefined>>;
+  /** Ends git when slipway is killed. Default: git goes on until it has fetched what it was to fetch. */
+  readonly watchProgram?: WatchProgram;
 }
 
 export interface ContextOptions extends ContextHelpers {

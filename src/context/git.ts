@@ -4,7 +4,7 @@
 import { existsSync, mkdirSync, readdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { BuildError, printable } from '../errors.ts';
-import { askProgram } from '../host/process.ts';
+import { askProgram, type WatchProgram } from '../host/process.ts';
 import { removeTree } from '../host/temp.ts';
 import { bytePath } from '../tree/entry.ts';
 import type { Authorize } from './authorize.ts';
@@ -21,6 +21,8 @@ export interface GitOptions {
   /** Keeps `.git`. Default: what the source says, else false. */
   readonly keepGitDir?: boolean;
   readonly signal: AbortSignal;
+  /** For each git that is started. */
+  readonly watch?: WatchProgram;
 }
 
 export interface GitCheckout {
@@ -215,6 +217,7 @@ class Repository {
       env: this.#env,
       signal: this.#options.signal,
       limits: { timeMs: longestMs },
+      ...(this.#options.watch ? { watch: this.#options.watch } : {}),
     });
     if (end.status === 0) return end.stdout.toString('utf8');
     throw gitFailure(args[0] ?? '', end.stderr.toString('utf8'), this.#source.remote);

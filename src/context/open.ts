@@ -72,6 +72,7 @@ async function fetchContext(
       env: options.gitEnv ?? {},
       signal: options.signal,
       ...(options.keepGitDir === undefined ? {} : { keepGitDir: options.keepGitDir }),
+      ...(options.watchProgram ? { watch: options.watchProgram } : {}),
       ...(options.secrets ? { authorize: authorizeGit(options.secrets) } : {}),
     });
     const hash = options.hashContents ? { hashContents: options.hashContents } : {};

@@ -16,6 +16,12 @@ export interface ProgramLimits {
   readonly timeMs?: number;
 }
 
+/**
+ * Sees to it that a process group ends should this process be killed, until it is disposed of. It is given by who can:
+ * no room as low as this one.
+ */
+export type WatchProgram = (group: number) => Promise<AsyncDisposable>;
+
 export interface ProgramOptions {
   /** What the program reads; default nothing (/dev/null). */
   readonly stdin?: Uint8Array | string;
@@ -37,6 +43,8 @@ export interface ProgramOptions {
    * Default false.
    */
   readonly plainPipes?: boolean;
+  /** For programs that may run long. Default: when this process is killed, what it started goes on. */
+  readonly watch?: WatchProgram;
   /** Called when the program itself has ended, before waiting for others who still hold its output open. */
   onExit?(): Promise<void>;
 }
@@ -78,6 +86,7 @@ export async function runProgram(argv: readonly string[], options: ProgramOption
   stderr?.on('data', receive('stderr'));
   child.stdin?.on('error', () => {}); // a program may end without reading all of it
   child.stdin?.end(options.stdin);
+  const watching = startWatching(options, child.pid, stop);
   try {
     const end = await new Promise<ProgramEnd>((resolve, reject) => {
       child.on('error', error => reject(startError(program, error)));
@@ -92,6 +101,20 @@ export async function runProgram(argv: readonly string[], options: ProgramOption
   } finally {
     watchers.end();
     outputs.close();
+    await (await watching)?.[Symbol.asyncDispose]();
+  }
+}
+
+async function startWatching(
+  { watch }: ProgramOptions,
+  pid: number | undefined,
+  stop: (reason: unknown) => void,
+): Promise<AsyncDisposable | undefined> {
+  try {
+    return pid === undefined ? undefined : await watch?.(pid);
+  } catch (error) {
+    stop(error);
+    return undefined;
   }
 }
 

@@ -16,6 +16,7 @@ import {
   statSync,
   writeFileSync,
 } from 'node:fs';
+import { type AddressInfo, createServer } from 'node:net';
 import { join } from 'node:path';
 import { after, afterEach, before, test } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
@@ -63,7 +64,7 @@ function builder(who: Who | 'root'): Builder {
 /** A temporary directory of the builder's own. */
 const temporary = ({ home }: Builder) => join(home, 'tmp');
 
-function prepare(b: Builder, flags: readonly string[], dockerfile: string) {
+function prepare(b: Builder, flags: readonly string[], dockerfile: string, source?: string) {
   const registries = join(b.home, 'registries.conf');
   copyFileSync(registry.registriesConf, registries);
   chmodSync(registries, 0o644);
@@ -76,7 +77,7 @@ function prepare(b: Builder, flags: readonly string[], dockerfile: string) {
   writeFileSync(join(context, 'Dockerfile'), dockerfile);
   const argv = [process.execPath, join(repoRoot, 'bin/slipway.js'), '--root', join(b.home, 'store')];
   return {
-    argv: b.wrap([...argv, 'build', '--progress=plain', ...flags, context]),
+    argv: b.wrap([...argv, 'build', '--progress=plain', ...flags, source ?? context]),
     env: { ...process.env, CONTAINERS_REGISTRIES_CONF: registries, TMPDIR: temporary(b), WORD: canary },
   };
 }
@@ -196,5 +197,30 @@ for (const [who, isolation] of rungs) {
     const again = prepare(b, flags, step('grep 1 /cache/file'));
     await must(again.argv, { env: again.env });
     assert.deepEqual(readdirSync(join(b.home, 'store/ingest')), []);
+  });
+}
+
+for (const [what, dockerfile, context] of [
+  ['ADD', (url: string) => `FROM scratch\nADD ${url} /x\n`, () => []],
+  ['the context', () => 'FROM scratch\n', (url: string) => [url]],
+] as const) {
+  test(`git that fetches ${what} does not survive SIGKILL of slipway`, async () => {
+    using b = builder('root');
+    // A server that takes what it is asked, and never answers.
+    const server = createServer(() => {});
+    server.listen(0, '127.0.0.1');
+    await once(server, 'listening');
+    const url = `http://127.0.0.1:${(server.address() as AddressInfo).port}/app.git`;
+    const { argv, env } = prepare(b, [], dockerfile(url), ...context(url));
+    const [file = '', ...args] = argv;
+    const asked = once(server, 'connection');
+    const child = spawn(file, args, { env, stdio: ['ignore', 'ignore', 'pipe'] });
+    started.add(child);
+    const [socket] = await asked;
+    const ended = once(socket.resume(), 'close', { signal: AbortSignal.timeout(20_000) });
+    await kill(child);
+    await ended;
+    await waitUntilGone(`/proc/${child.pid}/fd/`);
+    server.close();
   });
 }

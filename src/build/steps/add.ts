@@ -145,12 +145,13 @@ export async function checkOutItem(item: GitItem, step: FetchFlags, scope: Fetch
   const source = gitSource(item, step);
   const dir = join(scope.tools.store.tmp, temporaryName('git-'));
   makePrivateDir(dir);
-  const { gitEnv = {} } = scope.tools.contextHelpers;
+  const { gitEnv = {}, watchProgram } = scope.tools.contextHelpers;
   const keepGitDir = step.keepGitDir || (source.keepGitDir ?? false);
   return fetchGit(source, {
     dir,
     // A Dockerfile reaches the user's keys only when --ssh lends them.
     env: { ...gitEnv, SSH_AUTH_SOCK: scope.request?.sshSockets.get('default') },
+    ...(watchProgram ? { watch: watchProgram } : {}),
     keepGitDir,
     authorize: authorizeGit(scope.request?.secrets ?? new Map()),
     signal: scope.signal,

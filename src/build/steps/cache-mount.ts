@@ -5,7 +5,7 @@ import { join } from 'node:path';
 import { BuildError } from '../../errors.ts';
 import { canGiveOwners } from '../../host/ids.ts';
 import { type Lock, tryLock, waitForLock } from '../../host/lock.ts';
-import { runProgram } from '../../host/process.ts';
+import { runProgram, type WatchProgram } from '../../host/process.ts';
 import { removeTree, temporaryName } from '../../host/temp.ts';
 import { digestOf, hexOf } from '../../image/digest.ts';
 import type { MountSpec } from '../../plan/steps.ts';
@@ -29,6 +29,8 @@ export interface CacheMountOptions {
   readonly emptied?: EmptiedSlots;
   /** Nobody else may have it meanwhile, whatever its sharing says. Default false. */
   readonly alone?: boolean;
+  /** For what fills it from its source. */
+  readonly watch?: WatchProgram;
   /** Fills the cache from elsewhere if it is to be, unless it begins empty. */
   readonly arrive?: (id: string, signal: AbortSignal) => Promise<void>;
 }
@@ -50,7 +52,7 @@ export async function openCacheMount(
   store: Store,
   mount: CacheSpec,
   signal: AbortSignal,
-  { seed, emptied, arrive, alone }: CacheMountOptions = {},
+  { seed, emptied, arrive, alone, watch }: CacheMountOptions = {},
 ): Promise<CacheMount> {
   const home = join(store.root, 'mounts', hexOf(digestOf(mount.id)));
   mkdirSync(home, { recursive: true, mode: 0o700 });
@@ -59,7 +61,7 @@ export async function openCacheMount(
   const sharing = mount.sharing === 'shared' && alone ? 'locked' : mount.sharing;
   const { dir, lock } = await takeSlot(home, sharing, signal, emptied);
   try {
-    await prepare(home, dir, mount, signal, seed);
+    await prepare(home, dir, mount, signal, seed, watch);
     writeFileSync(join(dir, 'sharing'), mount.sharing, { mode: 0o600 });
     utimesSync(dir, new Date(), new Date()); // when it was last used, for prune
   } catch (error) {
@@ -133,6 +135,7 @@ async function prepare(
   mount: CacheSpec,
   signal: AbortSignal,
   seed: (() => Promise<{ source: string }>) | undefined,
+  watch: WatchProgram | undefined,
 ): Promise<void> {
   const fs = join(dir, 'fs');
   if (existsSync(fs)) return;
@@ -140,7 +143,7 @@ async function prepare(
   if (existsSync(fs)) return;
   const fresh = join(dir, temporaryName('fresh-'));
   try {
-    if (seed) await fill(fresh, mount, await seed(), signal);
+    if (seed) await fill(fresh, mount, await seed(), { signal, ...(watch ? { watch } : {}) });
     else makeEmpty(fresh, mount);
     renameSync(fresh, fs);
   } finally {
@@ -158,9 +161,9 @@ async function fill(
   path: string,
   mount: CacheSpec,
   { source }: { source: string },
-  signal: AbortSignal,
+  options: { readonly signal: AbortSignal; readonly watch?: WatchProgram },
 ): Promise<void> {
-  const result = await runProgram(['cp', '-a', '--', join(source, '.'), path], { signal });
+  const result = await runProgram(['cp', '-a', '--', join(source, '.'), path], options);
   if (result.status === 0) return;
   throw new BuildError('store', `the cache mount "${mount.id}" could not be filled from its source`);
 }

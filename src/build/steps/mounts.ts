@@ -245,11 +245,13 @@ class Opener {
     const seed =
       mount.from.kind === 'scratch' ? undefined : () => this.#content(mount.from, mount.source, false);
     const { tools, signal, emptiedMounts: emptied } = this.#scope;
+    const { watchProgram: watch } = tools.contextHelpers;
     const cache = await openCacheMount(tools.store, mount, signal, {
       ...(seed === undefined ? {} : { seed }),
       ...(emptied === undefined ? {} : { emptied }),
       ...(tools.mountTravel ? { arrive: tools.mountTravel.arrive.bind(tools.mountTravel) } : {}),
       alone: this.#movesSources,
+      ...(watch ? { watch } : {}),
     });
     this.#closers.push(cache.close);
     return cache;

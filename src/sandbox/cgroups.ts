@@ -28,6 +28,21 @@ export function hasUnifiedCgroups(): boolean {
   return existsSync('/sys/fs/cgroup/cgroup.controllers');
 }
 
+/** What the limits of a step need. */
+const limiting = ['cpu', 'cpuset', 'memory'];
+
+/**
+ * Where version 2 is mounted beside version 1 and has nothing to do with steps: devices and all that is limited are
+ * version 1's.
+ * @returns undefined where that is not so
+ */
+export function idleUnified(all: readonly Hierarchy[]): string | undefined {
+  const older = all.filter(({ version }) => version === 1).flatMap(({ controllers }) => controllers);
+  const unified = all.find(({ version }) => version === 2);
+  if (unified === undefined || !older.includes('devices')) return undefined;
+  return unified.controllers.some(each => limiting.includes(each)) ? undefined : unified.top;
+}
+
 /** The hierarchies that are mounted. */
 export function hierarchies(): readonly Hierarchy[] {
   return parseHierarchies(

@@ -49,7 +49,7 @@ export function refuseSettings(settings: StepSettings, rung: Rung): void {
 export function openStepCgroup({ resources }: StepSettings, rung: Rung): StepCgroup | undefined {
   if (resources === undefined || Object.keys(resources).length === 0) return undefined;
   sweepCgroups();
-  return makeStepCgroup(resources, cgroupName(temporaryName()), rung.name);
+  return makeStepCgroup(resources, cgroupName(temporaryName()), rung);
 }
 
 function checkAdded({ capabilities }: StepSettings, { name: rung, withheld }: Rung): void {

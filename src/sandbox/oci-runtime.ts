@@ -6,12 +6,19 @@ import { BuildError } from '../errors.ts';
 import { effectiveCapabilities } from '../host/probe.ts';
 import { throwIfInterrupted } from '../host/process.ts';
 import { temporaryName } from '../host/temp.ts';
-import { cgroupName, hasUnifiedCgroups, removeCgroups, sweepCgroups } from './cgroups.ts';
+import {
+  cgroupName,
+  hasUnifiedCgroups,
+  hierarchies,
+  idleUnified,
+  removeCgroups,
+  sweepCgroups,
+} from './cgroups.ts';
 import { commandError } from './commands.ts';
 import { checkSettings, openStepCgroup, refuseSettings, seccompFor } from './demands.ts';
 import { findDevices } from './devices.ts';
 import { givenRules } from './given.ts';
-import { call, type LauncherStep, named } from './launcher/launcher.ts';
+import { attempt, call, type LauncherStep, named } from './launcher/launcher.ts';
 import { launch, reportFd, supervised } from './launcher/supervise.ts';
 import { mostOpenFiles } from './machine.ts';
 import { resultOf } from './outcome.ts';
@@ -34,6 +41,7 @@ export interface OciOptions {
 
 const MS_REC_PRIVATE = 0x44000;
 const MS_NOSUID_NODEV_NOEXEC = 14;
+const MNT_DETACH = 2;
 const F_SETFD = 2;
 const FD_CLOEXEC = 1;
 
@@ -51,6 +59,7 @@ export function ociSandbox(options: OciOptions): Sandbox {
 function rungOf({ name, seccomp }: OciOptions): Rung {
   return {
     name: 'oci',
+    cgroupsFromTop: name === 'crun',
     cannot: seccomp ? {} : { seccompProfile: `this ${name} was built without seccomp` },
   };
 }
@@ -98,9 +107,19 @@ function runtimeSteps(options: OciOptions, dir: string, id: string, log: string)
   return [
     named('mount /', call('mount', 'none', '/', 0, MS_REC_PRIVATE, 0)),
     named('mount /proc', call('mount', 'proc', '/proc', 'proc', MS_NOSUID_NODEV_NOEXEC, 0)),
+    ...hideUnified(options),
     call('fcntl', reportFd, F_SETFD, FD_CLOEXEC),
     named(options.program, call('execve', options.program, argv, env)),
   ];
+}
+
+/**
+ * crun refuses a machine with both versions of cgroups as soon as the newer one has any controller (`hugetlb`, say), and
+ * takes it when it does not see that one. Nothing is lost where the older one has all that matters.
+ */
+function hideUnified({ name }: OciOptions): readonly LauncherStep[] {
+  const unified = name === 'crun' && !hasUnifiedCgroups() ? idleUnified(hierarchies()) : undefined;
+  return unified === undefined ? [] : [attempt('umount2', unified, MNT_DETACH)];
 }
 
 function writeBundle(
@@ -146,9 +165,12 @@ function throwStartFailure(log: string, options: OciOptions, command: string): v
   });
 }
 
-/** runc: `exec: \"x\": executable file not found in $PATH`, `exec /x: exec format error`; crun: `executable file \`x\` not found`. */
+/**
+ * runc: `exec: "x": executable file not found in $PATH`, `exec /x: exec format error`; crun: `executable file \`x\` not
+ * found`, `open executable: Permission denied`.
+ */
 function execFailure(message: string): string | undefined {
-  if (!/\bexec\b|executable file/.test(message)) return undefined;
+  if (!/\bexec\b|executable file|open executable/.test(message)) return undefined;
   if (/executable file .*not found|no such file or directory/i.test(message)) return 'ENOENT';
   if (/exec format error/i.test(message)) return 'ENOEXEC';
   if (/permission denied/i.test(message)) return 'EACCES';

@@ -27,6 +27,8 @@ export interface Rung {
     /** Programs that a runtime starts on this machine. */
     readonly hooks?: string;
   };
+  /** Its runtime takes one path of a cgroup for all hierarchies of version 1. Default false. */
+  readonly cgroupsFromTop?: boolean;
   /** Capabilities that no step gets here, and why. */
   readonly withheld?: { readonly names: readonly Capability[]; readonly why: string };
 }

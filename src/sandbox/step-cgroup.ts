@@ -9,6 +9,7 @@ import { type Hierarchy, hasUnifiedCgroups, hierarchies, removeCgroup } from './
 import { call, type LauncherStep, named } from './launcher/launcher.ts';
 import { reportFd } from './launcher/supervise.ts';
 import { type CgroupValue, cgroupValues, parseCpuList, type StepResources } from './resources.ts';
+import type { Rung } from './rung.ts';
 
 const AT_FDCWD = -100;
 const O_WRONLY = 1;
@@ -39,7 +40,11 @@ interface Made {
  * @param name of the new cgroup
  * @throws BuildError `sandbox` naming the flag, the sandbox and the reason
  */
-export function makeStepCgroup(resources: StepResources, name: string, rung: string): StepCgroup {
+export function makeStepCgroup(
+  resources: StepResources,
+  name: string,
+  rung: Pick<Rung, 'name' | 'cgroupsFromTop'>,
+): StepCgroup {
   return new Maker(resources, name, rung).make();
 }
 
@@ -47,13 +52,16 @@ class Maker {
   readonly #resources: StepResources;
   readonly #name: string;
   readonly #rung: string;
+  /** Of version 1: what has no other place is made below the topmost cgroup, not below slipway's own. */
+  readonly #fromTop: boolean;
   readonly #made: Made[] = [];
   readonly #all = hierarchies();
 
-  constructor(resources: StepResources, name: string, rung: string) {
+  constructor(resources: StepResources, name: string, rung: Pick<Rung, 'name' | 'cgroupsFromTop'>) {
     this.#resources = resources;
     this.#name = name;
-    this.#rung = rung;
+    this.#rung = rung.name;
+    this.#fromTop = rung.cgroupsFromTop === true;
   }
 
   make(): StepCgroup {
@@ -104,7 +112,7 @@ class Maker {
     const { top, own, version } = hierarchy;
     const controllers = [...new Set(values.map(({ controller }) => controller))];
     if (cgroupParent === undefined) {
-      if (version === 1) return own;
+      if (version === 1) return this.#fromTop ? top : own;
       const usable = ancestors(own, top).find(each => canHold(each, controllers) && canMove(own, each));
       if (usable !== undefined) return usable;
       throw this.#refuse(
@@ -113,6 +121,10 @@ class Maker {
       );
     }
     const parent = join(cgroupParent.startsWith('/') ? top : own, cgroupParent);
+    if (version === 1 && this.#fromTop && !cgroupParent.startsWith('/') && own !== top) {
+      const hint = 'say where it is from the top, with / at the start';
+      throw this.#refuse('--cgroup-parent', 'crun takes one path for all hierarchies', hint);
+    }
     if (!existsSync(parent)) {
       if (values.length === 0) return undefined;
       throw this.#refuse('--cgroup-parent', `there is no cgroup ${parent}`, `make it: mkdir ${parent}`);
@@ -163,21 +175,21 @@ class Maker {
     throw this.#refuse('--cgroup-parent', `there is no cgroup ${printable(cgroupParent)}`);
   }
 
-  /** Of version 1, a path without '/' is one below the runtime's own cgroup in each hierarchy. */
+  /** Of version 1, a path without '/' is one below the runtime's own cgroup in each hierarchy; crun knows no such paths. */
   #runtimePath(): string {
     const { cgroupParent = '' } = this.#resources;
     const unified = this.#made[0];
     if (hasUnifiedCgroups() && unified !== undefined) {
       return join('/', unified.path.slice(unified.hierarchy.top.length), RUNTIME_CHILD);
     }
-    return join(cgroupParent, this.#name, RUNTIME_CHILD);
+    return join(this.#fromTop ? '/' : '', cgroupParent, this.#name, RUNTIME_CHILD);
   }
 
   /** Also where a runtime has made what was not asked of it. */
   #remove(): void {
     const { cgroupParent = '' } = this.#resources;
     const elsewhere = this.#all.map(({ top, own }) =>
-      join(cgroupParent.startsWith('/') ? top : own, cgroupParent, this.#name),
+      join(cgroupParent.startsWith('/') || this.#fromTop ? top : own, cgroupParent, this.#name),
     );
     for (const path of new Set([...this.#made.map(made => made.path), ...elsewhere])) removeCgroup(path);
   }

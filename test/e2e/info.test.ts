@@ -7,6 +7,7 @@ import { somebody } from '../support/as-user.ts';
 import { type BaseRegistry, startRegistry } from '../support/fixtures.ts';
 import { program, run } from '../support/program.ts';
 import { repoRoot } from '../support/repo.ts';
+import { withoutProgram } from '../support/without-program.ts';
 
 let registry: BaseRegistry;
 
@@ -67,6 +68,21 @@ test('root is told which sandboxes work, and a build that asks for one finds the
   writeFileSync(join(context, 'Dockerfile'), dockerfile);
   const sandboxes = await compare((...args) => slipway.run(args), context);
   assert.equal(sandboxes.find(({ works }) => works)?.rung, 'oci');
+});
+
+test('root is told that crun is taken where runc is not installed, and a build takes it', async () => {
+  using slipway = program({ CONTAINERS_REGISTRIES_CONF: registry.registriesConf });
+  const context = join(slipway.dir, 'context');
+  mkdirSync(context);
+  writeFileSync(join(context, 'Dockerfile'), dockerfile);
+  const argv = [process.execPath, join(repoRoot, 'bin/slipway.js'), '--root', slipway.store];
+  const env = { CONTAINERS_REGISTRIES_CONF: registry.registriesConf };
+  const sandboxes = await compare(
+    (...args) => run(withoutProgram('runc', [...argv, ...args]), { env }),
+    context,
+  );
+  assert.match(sandboxes.find(({ works }) => works)?.description ?? '', /^crun \d/);
+  assert.equal(sandboxes.find(({ description }) => description === 'runc')?.reason, 'runc is not installed');
 });
 
 for (const [who, taken] of [

@@ -16,6 +16,7 @@ import { type Somebody, somebody, type Who } from '../support/as-user.ts';
 import { type BaseRegistry, startRegistry } from '../support/fixtures.ts';
 import { must, program } from '../support/program.ts';
 import { repoRoot } from '../support/repo.ts';
+import { withoutProgram } from '../support/without-program.ts';
 
 const corpus = join(repoRoot, 'test/corpus/isolation');
 const cases = readdirSync(corpus).sort();
@@ -105,6 +106,11 @@ for (const [isolation, exceptions] of [
     await same(slipway.dir, [`--isolation=${isolation}`], exceptions);
   });
 }
+
+test('as root, crun makes what the strongest sandbox makes', async () => {
+  using slipway = program();
+  await same(slipway.dir, ['--isolation=oci'], [], argv => withoutProgram('runc', argv));
+});
 
 for (const [who, exceptions] of [
   ['subordinate ids', []],

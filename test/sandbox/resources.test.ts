@@ -1,7 +1,7 @@
 // Memory and processors as files of cgroups, and where those are.
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { parseHierarchies } from '../../src/sandbox/cgroups.ts';
+import { idleUnified, parseHierarchies } from '../../src/sandbox/cgroups.ts';
 import { cgroupValues, parseCpuList, type StepResources } from '../../src/sandbox/resources.ts';
 
 const files = (resources: StepResources, version: 1 | 2) =>
@@ -74,6 +74,17 @@ test('hierarchies of both versions are found with the place of this process, eac
       },
     ],
   );
+});
+
+test('version 2 is idle beside version 1 when that has devices and everything that is limited', () => {
+  const at = (version: 1 | 2, top: string, ...controllers: readonly string[]) =>
+    ({ version, controllers, top, own: top }) as const;
+  const older = [at(1, '/cg/cpu', 'cpu', 'cpuacct'), at(1, '/cg/devices', 'devices')];
+  assert.equal(idleUnified([...older, at(2, '/cg/unified', 'hugetlb')]), '/cg/unified');
+  assert.equal(idleUnified([...older, at(2, '/cg/unified', 'hugetlb', 'memory')]), undefined);
+  assert.equal(idleUnified([at(1, '/cg/cpu', 'cpu'), at(2, '/cg/unified', 'hugetlb')]), undefined);
+  assert.equal(idleUnified([at(2, '/cg', 'cpu', 'memory')]), undefined);
+  assert.equal(idleUnified(older), undefined);
 });
 
 test('a container sees a part of a hierarchy, and may be outside of it', () => {

@@ -68,7 +68,7 @@ export async function build(request: BuildRequest, given: Tools): Promise<BuildR
   await refuseForeignRuns(graph.stages, async platform =>
     (await import('../sandbox/emulation.ts')).canRun(platform),
   );
-  const devices = findStepDevices(graph.stages, request, tools);
+  const devices = await findStepDevices(graph.stages, request, tools);
   await refuseImpossible(graph.stages, devices, request, tools);
 
   const contexts: Contexts = new Map([[undefined, context.tree], ...treesOf(files)]);

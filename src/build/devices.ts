@@ -21,16 +21,19 @@ const allowAnnotation = 'org.mobyproject.buildkit.device.autoallow';
  * @throws BuildError `sandbox` for a required device that is not there, `usage` for one that is not allowed,
  *   `unsupported` for one that slipway cannot give
  */
-export function findStepDevices(
+export async function findStepDevices(
   stages: readonly PlannedStage[],
   request: BuildRequest,
   tools: Pick<Tools, 'emit' | 'now'>,
-): StepDevices {
+): Promise<StepDevices> {
   const runs = stages.flatMap(({ steps }) => steps.flatMap(step => (step.kind === 'run' ? [step] : [])));
   const always = request.cdiDevices ?? [];
   const asking = runs.filter(step => step.devices.length + always.length > 0);
   if (asking.length === 0) return new Map();
-  const chooser = new Chooser(findCdiDevices(request.cdiSpecDirs ?? defaultSpecDirs), request.allowDevices);
+  const chooser = new Chooser(
+    await findCdiDevices(request.cdiSpecDirs ?? defaultSpecDirs),
+    request.allowDevices,
+  );
   return new Map(
     asking.map(step => {
       const forAll = always.flatMap(name => chooser.given(name));

@@ -301,6 +301,25 @@ test('a device that is not required and not described is gone without, with a wa
   );
 });
 
+test('a device that is described in YAML, as vendors write it, is given like any other', async () => {
+  using slipway = slipwayHere();
+  const cdi = join(slipway.dir, 'cdi');
+  mkdirSync(cdi);
+  const text =
+    'cdiVersion: "0.6.0"\nkind: vendor1.com/device\ndevices:\n- name: foo\n  containerEdits:\n    env:\n    - FOO=injected\n';
+  writeFileSync(join(cdi, 'foo.yaml'), text);
+  const dir = busybox(slipway, 'RUN --device=vendor1.com/device=foo,required echo $FOO\n');
+  const ended = await slipway.must([
+    'build',
+    '--progress=plain',
+    '--cdi-spec-dir',
+    cdi,
+    '--allow=device',
+    dir,
+  ]);
+  assert.deepEqual(lines(ended.stderr), ['injected']);
+});
+
 test('which devices were asked for and found, and their variables, are part of the cache key', async () => {
   using slipway = slipwayHere();
   const library = join(slipway.dir, 'library');

@@ -182,7 +182,7 @@ test('a device that needs what slipway cannot give is refused when it is asked f
   }
 });
 
-test('directories are read in their order: a later one counts more, two files of one directory dispute', () => {
+test('directories are read in their order: a later one counts more, two files of one directory dispute', async () => {
   using temp = tempDir();
   const dirs = ['static', 'dynamic'].map(name => join(temp.path, name));
   for (const dir of dirs) mkdirSync(dir);
@@ -203,7 +203,7 @@ test('directories are read in their order: a later one counts more, two files of
   write(dirs[1], 'no-specification.txt', { d: 'FROM=text' });
   mkdirSync(join(dirs[1] ?? '', 'below'));
   write(join(dirs[1] ?? '', 'below'), 'e.json', { e: 'FROM=below' });
-  const { devices, notes } = findCdiDevices([...dirs, join(temp.path, 'nope')]);
+  const { devices, notes } = await findCdiDevices([...dirs, join(temp.path, 'nope')]);
   assert.deepEqual(
     [...devices].map(([name, { edits }]) => [name, edits.env[0]]),
     [
@@ -237,7 +237,7 @@ test('a file that is no specification is noted and hides no other', async () => 
   writeFileSync(at('fault.json'), '{}');
   writeFileSync(at('open.json'), good);
   chmodSync(at('open.json'), 0o666);
-  const { devices, notes } = findCdiDevices([temp.path]);
+  const { devices, notes } = await findCdiDevices([temp.path]);
   assert.deepEqual([...devices.keys()], ['vendor.com/gpu=one']);
   const said = notes.slice(1).map(note => note.replace(`${temp.path}/`, '').replace(/ \(.*\)$/, ''));
   assert.deepEqual(said, [
@@ -253,8 +253,75 @@ test('a file that is no specification is noted and hides no other', async () => 
     'pipe.json: it is no file',
   ]);
   chmodSync(temp.path, 0o777);
-  assert.deepEqual(findCdiDevices([temp.path]), {
+  assert.deepEqual(await findCdiDevices([temp.path]), {
     devices: new Map(),
     notes: [`${temp.path}: not read, anybody may write there`],
   });
+});
+
+test('a specification may be YAML, with the numbers of version 1.1', async () => {
+  using temp = tempDir();
+  writeFileSync(
+    join(temp.path, 'vendor.yaml'),
+    [
+      '# by hand',
+      '---',
+      'cdiVersion: 0.6.0',
+      'kind: vendor.com/gpu',
+      'annotations: {org.mobyproject.buildkit.device.autoallow: true}',
+      'containerEdits:',
+      '  env:',
+      '  - VISIBLE=void',
+      'devices:',
+      '- name: 0',
+      '  containerEdits: &first',
+      '    deviceNodes:',
+      '    - {path: /dev/gpu0, type: c, major: 195, minor: 0, fileMode: 0660, permissions: "rw"}',
+      "- name: '1:0'",
+      '  containerEdits: *first',
+      '',
+    ].join('\n'),
+  );
+  writeFileSync(join(temp.path, 'other.yml'), '');
+  const { devices, notes } = await findCdiDevices([temp.path]);
+  assert.deepEqual([...devices.keys()], ['vendor.com/gpu=0', 'vendor.com/gpu=1:0']);
+  const device = devices.get('vendor.com/gpu=1:0');
+  assert.equal(device?.annotations.get('org.mobyproject.buildkit.device.autoallow'), 'true');
+  assert.deepEqual(device?.common.env, ['VISIBLE=void']);
+  assert.deepEqual(device?.edits.nodes, [
+    {
+      ...{ path: '/dev/gpu0', hostPath: '/dev/gpu0', type: 'c', mode: 0o660, access: 'rw' },
+      numbers: { type: 'c', major: 195, minor: 0 },
+    },
+  ]);
+  assert.equal(notes[1], `${temp.path}/other.yml: not read, its name ends in .yml`);
+});
+
+test('YAML that does not end, is two documents or has a key twice is no specification', async () => {
+  using temp = tempDir();
+  const laugh = (depth: number): string =>
+    depth === 0
+      ? 'a0: &a0 [x]\n'
+      : `${laugh(depth - 1)}a${depth}: &a${depth} [${`*a${depth - 1},`.repeat(20)}]\n`;
+  const files = {
+    'bomb.yaml': laugh(8),
+    'deep.yaml': '['.repeat(1 << 20),
+    'documents.yaml': 'kind: a/b\n---\nkind: a/b\n',
+    'tab.yaml': 'kind: a/b\ndevices:\n\t- name: x\n',
+    'twice.yaml': 'kind: a/b\nkind: a/c\n',
+  };
+  for (const [name, text] of Object.entries(files)) writeFileSync(join(temp.path, name), text);
+  writeFileSync(join(temp.path, 'proto.yaml'), '__proto__: {kind: a/b}\ncdiVersion: 0.6.0\n');
+  const { devices, notes } = await findCdiDevices([temp.path]);
+  assert.equal(devices.size, 0);
+  for (const name of Object.keys(files)) {
+    assert.ok(
+      notes.some(note => note.startsWith(`${temp.path}/${name}: it is no YAML (`)),
+      `${name}: ${notes.join('\n')}`,
+    );
+  }
+  assert.ok(
+    notes.includes(`${temp.path}/proto.yaml: it has a field __proto__, which is not known here`),
+    notes.join('\n'),
+  );
 });

@@ -16,13 +16,13 @@ export interface CdiInventory {
 const MOST_BYTES = 4 << 20;
 
 /** Reads every specification in these directories, not below. */
-export function findCdiDevices(dirs: readonly string[]): CdiInventory {
+export async function findCdiDevices(dirs: readonly string[]): Promise<CdiInventory> {
   const found = new Map<string, CdiDevice>();
   const notes: string[] = [];
   for (const dir of dirs) {
     const here = new Map<string, CdiDevice>();
     const disputed = new Set<string>();
-    for (const device of devicesIn(dir, notes)) {
+    for (const device of await devicesIn(dir, notes)) {
       const other = here.get(device.name);
       if (other !== undefined) {
         disputed.add(device.name);
@@ -39,7 +39,7 @@ export function findCdiDevices(dirs: readonly string[]): CdiInventory {
   return { devices: new Map(devices), notes };
 }
 
-function devicesIn(dir: string, notes: string[]): readonly CdiDevice[] {
+async function devicesIn(dir: string, notes: string[]): Promise<readonly CdiDevice[]> {
   let names: readonly string[];
   try {
     // Whoever may add a file here may give any device of this machine to a step.
@@ -50,25 +50,26 @@ function devicesIn(dir: string, notes: string[]): readonly CdiDevice[] {
     notes.push(`${nameOf(dir)}: ${isMissing ? 'does not exist' : `not read, ${messageOf(error)}`}`);
     return [];
   }
-  const files = names.filter(name => ['.json', '.yaml', '.yml'].includes(extname(name)));
+  const files = names.filter(name => ['.json', '.yaml'].includes(extname(name)));
   notes.push(`${nameOf(dir)}: ${files.length} ${files.length === 1 ? 'specification' : 'specifications'}`);
-  return files.flatMap(name => {
+  const misnamed = names.find(name => extname(name) === '.yml');
+  if (misnamed !== undefined) notes.push(`${nameOf(join(dir, misnamed))}: not read, its name ends in .yml`);
+  const found: CdiDevice[] = [];
+  for (const name of files) {
     const file = join(dir, name);
     try {
-      return readSpecification(contentOf(file), file);
+      found.push(...readSpecification(await contentOf(file), file));
     } catch (error) {
       const why = error instanceof Fault ? error.message : (errnoOf(error) ?? messageOf(error));
       notes.push(`${nameOf(file)}: ${why}`);
-      return [];
     }
-  });
+  }
+  return found;
 }
 
-function contentOf(file: string): unknown {
-  if (extname(file) !== '.json') {
-    throw new Fault('it is YAML, which is not read here: write it as JSON, with a name that ends in .json');
-  }
+async function contentOf(file: string): Promise<unknown> {
   const text = textOf(file);
+  if (extname(file) === '.yaml') return (await import('./yaml.ts')).parseYaml(text);
   try {
     return JSON.parse(text);
   } catch (error) {

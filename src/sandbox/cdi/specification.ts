@@ -110,7 +110,8 @@ export function readSpecification(value: unknown, file: string): readonly CdiDev
   const devices = listOf(top.devices, 'devices').map((each, i): CdiDevice => {
     const where = `devices[${i}]`;
     const fields = fieldsOf(each, where, deviceFields);
-    const name = textOf(fields.name, `${where}.name`);
+    // 0 is as good as "0" to the tools that read these files.
+    const name = Number.isInteger(fields.name) ? String(fields.name) : textOf(fields.name, `${where}.name`);
     if (!isDeviceWord(name)) throw new Fault(`${where}.name ${shown(name)} is no name of a device`);
     const own = annotationsOf(fields.annotations, `${where}.annotations`);
     return {

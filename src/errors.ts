@@ -7,6 +7,15 @@ export interface SourceFile {
   readonly text: string;
 }
 
+const knownLines = new WeakMap<SourceFile, readonly string[]>();
+
+/** The lines of a file without their ends, split once: a file may have tens of thousands of findings. */
+export function linesOf(file: SourceFile): readonly string[] {
+  const lines = knownLines.get(file) ?? file.text.split(/\r?\n/);
+  knownLines.set(file, lines);
+  return lines;
+}
+
 /** Line is 1-based; column counts UTF-16 units from 0. */
 export interface Position {
   readonly line: number;

@@ -1,5 +1,13 @@
 // What a person reads when something went wrong: message, place with an excerpt, what to try.
-import { BuildError, type Diagnostic, errnoOf, messageOf, printable, type SourceRange } from '../errors.ts';
+import {
+  BuildError,
+  type Diagnostic,
+  errnoOf,
+  linesOf,
+  messageOf,
+  printable,
+  type SourceRange,
+} from '../errors.ts';
 
 const contextLines = 2;
 
@@ -50,7 +58,7 @@ export function renderDiagnostic(d: Diagnostic): string {
 /** The lines around a range, the range itself marked below. */
 function excerpt(range: SourceRange | undefined): string[] {
   if (!range) return [];
-  const source = range.file.text.split(/\r?\n/);
+  const source = linesOf(range.file);
   const first = Math.max(1, range.start.line - contextLines);
   const lastMarked =
     range.end.column === 0 && range.end.line > range.start.line ? range.end.line - 1 : range.end.line;

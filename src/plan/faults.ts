@@ -4,7 +4,7 @@
 import type { Dockerfile, Stage, StageInstruction } from '../dockerfile/instructions.ts';
 import { expandedTexts } from '../dockerfile/lint/texts.ts';
 import { expandWord } from '../dockerfile/words.ts';
-import { BuildError, type Diagnostic } from '../errors.ts';
+import { BuildError, type Diagnostic, linesOf } from '../errors.ts';
 import { emptyConfig } from '../image/config.ts';
 import { emptyScope, type GlobalScope, globalScope } from './args.ts';
 import { costOf, maxEntries, planInstruction } from './instruction.ts';
@@ -39,8 +39,8 @@ export function refuseUnreadable(dockerfile: Dockerfile, options: PlanOptions): 
 }
 
 function isAboutFrom({ severity, range }: Diagnostic): boolean {
-  const line = range?.file.text.split('\n')[range.start.line - 1] ?? '';
-  return severity === 'error' && (range === undefined || /^\s*from\b/i.test(line));
+  const line = range && linesOf(range.file)[range.start.line - 1];
+  return severity === 'error' && (line === undefined || /^\s*from\b/i.test(line));
 }
 
 /** @param within indexes of the stages that count; absent: all of them */

@@ -40,6 +40,11 @@ app/Dockerfile:3
   it('say that there are none', () => {
     assert.equal(formatFindings('text', []), 'Check complete, no warnings found.\n');
   });
+  it('of a large file with very many of them come to an end', () => {
+    const text = `FROM scratch\n${'RUN a \\\n\n b\n'.repeat(80_000)}`;
+    const many = lintDockerfile(parseDockerfile({ name: 'Dockerfile', text }));
+    assert.equal(formatFindings('text', many).match(/ >>>$/gm)?.length, 80_000);
+  });
   it('end with what stopped the build', () => {
     assert.match(formatFindings('text', [], [{ message: 'no such stage' }]), /\n\nERROR: no such stage\n$/);
   });

@@ -62,6 +62,10 @@ it('an ENV of many variables is looked through within bounds', () => {
   assert.deepEqual(refused(`FROM scratch\nENV ${pairs.join(' \\\n')}\nEXPOSE x\n`), [80_002]);
 });
 
+it('a file of many warnings and one mistake is looked through within bounds', () => {
+  assert.deepEqual(refused(`FROM scratch\n${'RUN a \\\n\n b\n'.repeat(80_000)}FOO\n`), [240_002]);
+});
+
 it('a file of many triggers and many stages on them is looked through within bounds', () => {
   const text = `FROM scratch AS a\n${'ONBUILD USER x\n'.repeat(10_000)}${'FROM a\n'.repeat(40_000)}EXPOSE x\nFOO\n`;
   assert.ok(refused(text).length > 0);

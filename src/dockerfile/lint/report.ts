@@ -1,6 +1,6 @@
 // Findings as text, JSON and SARIF. The first two have the shape that `docker build --check` prints; the third is
 // https://docs.oasis-open.org/sarif/sarif/v2.1.0/sarif-v2.1.0.html
-import type { Diagnostic, SourceFile, SourceRange } from '../../errors.ts';
+import { type Diagnostic, linesOf, type SourceFile, type SourceRange } from '../../errors.ts';
 import { rules } from './rules.ts';
 
 export type LintFormat = 'text' | 'json' | 'sarif';
@@ -57,7 +57,7 @@ const around = 2;
 const maxMarked = 30;
 
 function excerpt({ file, start, end }: SourceRange): string[] {
-  const lines = file.text.split(/\r?\n/);
+  const lines = linesOf(file);
   const last = Math.min(
     Math.max(end.line - (end.column === 0 && end.line > start.line ? 1 : 0), start.line),
     start.line + maxMarked,

@@ -17,6 +17,7 @@ import { refuseUnreadable } from '../plan/faults.ts';
 import type { PlanOptions } from '../plan/options.ts';
 import { makeOutline, type Outline } from '../plan/outline.ts';
 import type { Session } from './session.ts';
+import { version } from './version.ts';
 
 /** A Dockerfile and what it is looked at with. */
 export interface OpenedFile {
@@ -77,7 +78,7 @@ export async function printChecks(
     if (findings.length > 0) session.out(formatFindings(format, findings));
     throw failure;
   }
-  session.out(formatFindings(format, findings, failure ? failuresOf(failure) : []));
+  session.out(formatFindings(format, findings, failure ? failuresOf(failure) : [], version));
   if (findings.length > 0 || failure) session.status = 1;
 }
 

@@ -1,7 +1,7 @@
 // Findings as text, JSON and SARIF.
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
-import { formatFindings } from '../../src/dockerfile/lint/report.ts';
+import { formatFindings, type LintFailure } from '../../src/dockerfile/lint/report.ts';
 import { rules } from '../../src/dockerfile/lint/rules.ts';
 import { lintDockerfile } from '../../src/dockerfile/lint/run.ts';
 import { parseDockerfile } from '../../src/dockerfile/parse.ts';
@@ -76,16 +76,28 @@ describe('findings as JSON', () => {
 });
 
 describe('findings as SARIF', () => {
-  const [run] = JSON.parse(formatFindings('sarif', findings)).runs;
-  it('refer to rules that the run describes', () => {
-    const described = new Set(run.tool.driver.rules.map((rule: { id: string }) => rule.id));
-    assert.equal(described.size, 22);
-    for (const result of run.results) assert.ok(described.has(result.ruleId), result.ruleId);
+  const runOf = (...failures: LintFailure[]) =>
+    JSON.parse(formatFindings('sarif', findings, failures, '1.2.3')).runs[0];
+  const run = runOf();
+  it('refer to rules that the run describes, errors of the file too', () => {
+    const idsOf = ({ tool }: typeof run) => new Set(tool.driver.rules.map((rule: { id: string }) => rule.id));
+    assert.equal(idsOf(run).size, 22);
+    const failed = runOf({ message: 'no such stage' });
+    const described = idsOf(failed);
+    assert.equal(failed.results.length, 3);
+    for (const result of failed.results) assert.ok(described.has(result.ruleId), result.ruleId);
   });
   it('count columns from 1', () => {
     assert.deepEqual(run.results[0].locations[0].physicalLocation, {
       artifactLocation: { uri: 'app/Dockerfile' },
       region: { startLine: 1, startColumn: 17, endLine: 1, endColumn: 20 },
     });
+  });
+  it('say by which version they were found', () => assert.equal(run.tool.driver.version, '1.2.3'));
+  it('name the file as a relative address, whatever it is called', () => {
+    const odd = parseDockerfile({ name: 'a b/c:d#e?', text: file.text });
+    const json = JSON.parse(formatFindings('sarif', lintDockerfile(odd)));
+    const { uri } = json.runs[0].results[0].locations[0].physicalLocation.artifactLocation;
+    assert.equal(uri, 'a%20b/c%3Ad%23e%3F');
   });
 });

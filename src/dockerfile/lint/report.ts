@@ -12,11 +12,15 @@ export interface LintFailure {
   readonly range?: SourceRange;
 }
 
-/** @returns what `--check` and `lint` print, with a line end */
+/**
+ * @param version of slipway, for SARIF
+ * @returns what `--check` and `lint` print, with a line end
+ */
 export function formatFindings(
   format: LintFormat,
   findings: readonly Diagnostic[],
   failures: readonly LintFailure[] = [],
+  version?: string,
 ): string {
   switch (format) {
     case 'text':
@@ -24,7 +28,7 @@ export function formatFindings(
     case 'json':
       return `${JSON.stringify(asJson(findings, failures), undefined, 2)}\n`;
     case 'sarif':
-      return `${JSON.stringify(asSarif(findings, failures), undefined, 2)}\n`;
+      return `${JSON.stringify(asSarif(findings, failures, version), undefined, 2)}\n`;
   }
 }
 
@@ -113,7 +117,14 @@ function describe(name: string): { description?: string } {
   return rule === undefined ? {} : { description: rule.description };
 }
 
-function asSarif(findings: readonly Diagnostic[], failures: readonly LintFailure[]): Record<string, unknown> {
+/** Under which the errors of a file stand. */
+const buildRule = 'build';
+
+function asSarif(
+  findings: readonly Diagnostic[],
+  failures: readonly LintFailure[],
+  version?: string,
+): Record<string, unknown> {
   const known = new Set(rules.map(rule => rule.name));
   const others = [...new Set(findings.map(finding => finding.rule))].filter(name => !known.has(name));
   const descriptors = [
@@ -123,17 +134,19 @@ function asSarif(findings: readonly Diagnostic[], failures: readonly LintFailure
       ...(url === undefined ? {} : { helpUri: url }),
     })),
     ...others.map(id => ({ id })),
+    ...(failures.length === 0
+      ? []
+      : [{ id: buildRule, shortDescription: { text: 'The file can be built' } }]),
   ];
   const results = findings.map(({ rule, message, range }) => sarifResult(rule, 'warning', message, range));
   for (const failure of failures) {
-    results.push(sarifResult('build', 'error', failure.message, failure.range));
+    results.push(sarifResult(buildRule, 'error', failure.message, failure.range));
   }
+  const driver = { name: 'slipway', ...(version === undefined ? {} : { version }), rules: descriptors };
   return {
     $schema: 'https://json.schemastore.org/sarif-2.1.0.json',
     version: '2.1.0',
-    runs: [
-      { tool: { driver: { name: 'slipway', rules: descriptors } }, columnKind: 'utf16CodeUnits', results },
-    ],
+    runs: [{ tool: { driver }, columnKind: 'utf16CodeUnits', results }],
   };
 }
 
@@ -155,5 +168,7 @@ function physicalLocation({ file, start, end }: SourceRange): Record<string, unk
     endLine: end.line,
     endColumn: end.column + 1,
   };
-  return { artifactLocation: { uri: encodeURI(file.name) }, region };
+  // A colon would end a scheme, and # and ? the path.
+  const uri = file.name.split('/').map(encodeURIComponent).join('/');
+  return { artifactLocation: { uri }, region };
 }

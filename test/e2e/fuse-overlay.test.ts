@@ -18,6 +18,7 @@ import { type BaseRegistry, startRegistry } from '../support/fixtures.ts';
 import { processesWith } from '../support/processes.ts';
 import { must } from '../support/program.ts';
 import { repoRoot } from '../support/repo.ts';
+import { withFuse } from '../support/with-fuse.ts';
 
 let registry: BaseRegistry;
 
@@ -34,12 +35,6 @@ RUN --mount=type=cache,target=/cache --mount=type=bind,target=/context,rw echo >
 USER 65534
 RUN id -u > /tmp/id && mkdir /tmp/d && test ! -e /a/sub/deep && echo > /dev/null
 `;
-
-/** Everybody may use /dev/fuse, in a mount namespace that goes with the program. */
-function withFuse(dir: string, argv: readonly string[]): readonly string[] {
-  const script = `mount -t tmpfs none "$1" && mknod -m 666 "$1/fuse" c 10 229 && mount --bind "$1/fuse" /dev/fuse && shift && exec "$@"`;
-  return ['unshare', '--mount', 'sh', '-c', script, 'sh', dir, ...argv];
-}
 
 const withoutOverlay = [
   'strace',

@@ -89,6 +89,8 @@ for (const [who, taken] of [
   ['subordinate ids', 'namespace'],
   ['no namespaces', 'proot'],
   ['container', 'chroot'],
+  ['docker container', 'chroot'],
+  ['docker container, user', 'proot'],
 ] as const) {
   test(`somebody with ${who} is told that ${taken} is taken and why nothing stronger is`, async () => {
     using user = somebody(who);

@@ -14,7 +14,7 @@ import { join } from 'node:path';
 import { after, before, test } from 'node:test';
 import { type Somebody, somebody, type Who } from '../support/as-user.ts';
 import { type BaseRegistry, startRegistry } from '../support/fixtures.ts';
-import { must, program } from '../support/program.ts';
+import { must, program, run } from '../support/program.ts';
 import { repoRoot } from '../support/repo.ts';
 import { withoutProgram } from '../support/without-program.ts';
 
@@ -75,6 +75,7 @@ async function same(
   wrap?: Somebody['wrap'],
 ): Promise<void> {
   for (const name of exceptions) assert.ok(cases.includes(name), name);
+  assert.ok(cases.length - exceptions.length >= 40);
   const found = await build(
     dir,
     flags,
@@ -117,6 +118,8 @@ for (const [who, exceptions] of [
   ['single id', [...noChown, ...noOtherUser]],
   ['no namespaces', [...copies, ...noChown, ...noOtherUser]],
   ['container', copies],
+  ['docker container', copies],
+  ['docker container, user', [...copies, ...noChown, ...noOtherUser]],
 ] as const satisfies readonly (readonly [Who, readonly string[]])[]) {
   test(`a user with ${who} makes what root makes`, async () => {
     using user = somebody(who);
@@ -126,5 +129,22 @@ for (const [who, exceptions] of [
       // Files of subordinate ids are for the user's own root to remove.
       rmSync(user.home, { recursive: true, force: true });
     }
+  });
+}
+
+for (const who of ['docker container', 'docker container, user'] as const) {
+  test(`somebody in a ${who} can make neither user namespaces nor mounts, and has no CAP_SYS_ADMIN`, async () => {
+    using user = somebody(who);
+    const refused = [
+      ['unshare', '--user', 'true'],
+      ['unshare', '--user', '--map-root-user', '--mount', 'true'],
+      ['unshare', '--mount', 'true'],
+      ['mount', '-t', 'tmpfs', 'none', user.home],
+    ];
+    for (const argv of refused) assert.notEqual((await run(user.wrap(argv))).status, 0, argv.join(' '));
+    const capabilities = await must(user.wrap(['grep', '^CapBnd', '/proc/self/status']));
+    const bounding = BigInt(`0x${capabilities.trim().split(/\s+/)[1]}`);
+    assert.equal(bounding & (1n << 21n), 0n);
+    assert.notEqual(bounding, 0n);
   });
 }

@@ -43,6 +43,30 @@ export async function findStepDevices(
   );
 }
 
+/** The devices that there are, for people and scripts. */
+export async function describeDevices(dirs: readonly string[]): Promise<{
+  readonly known: readonly { readonly name: string; readonly file: string; readonly allowed: boolean }[];
+  /** What is wrong with specifications, a line each. */
+  readonly faults: readonly string[];
+}> {
+  const { devices, faults } = await findCdiDevices(dirs);
+  const known = [...devices.values()].map(device => ({
+    name: device.name,
+    file: device.file,
+    allowed: isForAnybody(device) && !hasHooks(device),
+  }));
+  return { known, faults };
+}
+
+/** As its specification says. */
+function isForAnybody({ annotations }: CdiDevice): boolean {
+  return parseBoolean(annotations.get(allowAnnotation) ?? '') === true;
+}
+
+function hasHooks({ edits, common }: CdiDevice): boolean {
+  return edits.hooks.length + common.hooks.length > 0;
+}
+
 class Chooser {
   readonly #inventory: CdiInventory;
   readonly #allowance: DeviceAllowance;
@@ -97,11 +121,11 @@ class Chooser {
     if (isGranted) return;
     const means = flag.endsWith(`=${device.name}`) ? '' : `, which means ${device.name},`;
     const hint = `pass --allow device=${device.name}`;
-    if (!parseBoolean(device.annotations.get(allowAnnotation) ?? '')) {
+    if (!isForAnybody(device)) {
       throw new BuildError('usage', `${flag}${means} was not allowed`, { hint, range });
     }
     // That anybody may have a device is no word on who may have programs started on this machine.
-    if (device.edits.hooks.length + device.common.hooks.length === 0) return;
+    if (!hasHooks(device)) return;
     throw new BuildError(
       'usage',
       `${flag}${means} was not allowed: it has hooks, programs that are started on this machine`,
@@ -120,7 +144,7 @@ class Chooser {
         : `did you mean ${near}?`;
     return new BuildError('sandbox', `${flag}: no such device is described on this machine`, {
       hint,
-      output: this.#inventory.notes,
+      output: [...this.#inventory.searched, ...this.#inventory.faults],
       ...(range === undefined ? {} : { range }),
     });
   }

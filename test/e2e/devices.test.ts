@@ -425,3 +425,25 @@ test('an ordinary user is given device files of this machine, and told which wou
     assert.match(refused.stderr, reason);
   }
 });
+
+test('slipway info lists the devices that are described, and what is wrong with a description', async () => {
+  using slipway = slipwayHere();
+  const dirs = describeThings(slipway, {
+    one: { env: ['A=1'] },
+    two: { env: ['A=1'], annotations: { 'org.mobyproject.buildkit.device.autoallow': 'true' } },
+  });
+  const dir = join(slipway.dir, 'cdi');
+  writeFileSync(join(dir, 'broken.json'), '{');
+  const text = (await slipway.must(['info', dirs])).stdout;
+  assert.match(text, new RegExp(`^device     vendor.com/thing=one \\(${dir}/thing.json\\)$`, 'm'));
+  assert.match(
+    text,
+    new RegExp(`^device     vendor.com/thing=two \\(${dir}/thing.json, needs no --allow\\)$`, 'm'),
+  );
+  assert.match(text, new RegExp(`^device     ${dir}/broken.json: it is no JSON`, 'm'));
+  const { devices } = JSON.parse((await slipway.must(['info', '--json', dirs])).stdout);
+  assert.deepEqual(devices, [
+    { name: 'vendor.com/thing=one', file: join(dir, 'thing.json'), allowed: false },
+    { name: 'vendor.com/thing=two', file: join(dir, 'thing.json'), allowed: true },
+  ]);
+});

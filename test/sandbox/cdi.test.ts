@@ -203,7 +203,7 @@ test('directories are read in their order: a later one counts more, two files of
   write(dirs[1], 'no-specification.txt', { d: 'FROM=text' });
   mkdirSync(join(dirs[1] ?? '', 'below'));
   write(join(dirs[1] ?? '', 'below'), 'e.json', { e: 'FROM=below' });
-  const { devices, notes } = await findCdiDevices([...dirs, join(temp.path, 'nope')]);
+  const { devices, searched, faults } = await findCdiDevices([...dirs, join(temp.path, 'nope')]);
   assert.deepEqual(
     [...devices].map(([name, { edits }]) => [name, edits.env[0]]),
     [
@@ -211,12 +211,12 @@ test('directories are read in their order: a later one counts more, two files of
       ['v/c=b', 'FROM=dynamic'],
     ],
   );
-  assert.deepEqual(notes, [
+  assert.deepEqual(searched, [
     `${dirs[0]}: 1 specification`,
     `${dirs[1]}: 2 specifications`,
-    `v/c=c is in ${dirs[1]}/a.json and in ${dirs[1]}/b.json: in neither`,
     `${temp.path}/nope: does not exist`,
   ]);
+  assert.deepEqual(faults, [`v/c=c is in ${dirs[1]}/a.json and in ${dirs[1]}/b.json: in neither`]);
 });
 
 test('a file that is no specification is noted and hides no other', async () => {
@@ -237,9 +237,9 @@ test('a file that is no specification is noted and hides no other', async () => 
   writeFileSync(at('fault.json'), '{}');
   writeFileSync(at('open.json'), good);
   chmodSync(at('open.json'), 0o666);
-  const { devices, notes } = await findCdiDevices([temp.path]);
+  const { devices, faults } = await findCdiDevices([temp.path]);
   assert.deepEqual([...devices.keys()], ['vendor.com/gpu=one']);
-  const said = notes.slice(1).map(note => note.replace(`${temp.path}/`, '').replace(/ \(.*\)$/, ''));
+  const said = faults.map(note => note.replace(`${temp.path}/`, '').replace(/ \(.*\)$/, ''));
   assert.deepEqual(said, [
     'dangling.json: ENOENT',
     'deep.json: it is no JSON',
@@ -255,7 +255,8 @@ test('a file that is no specification is noted and hides no other', async () => 
   chmodSync(temp.path, 0o777);
   assert.deepEqual(await findCdiDevices([temp.path]), {
     devices: new Map(),
-    notes: [`${temp.path}: not read, anybody may write there`],
+    searched: [],
+    faults: [`${temp.path}: not read, anybody may write there`],
   });
 });
 
@@ -283,7 +284,7 @@ test('a specification may be YAML, with the numbers of version 1.1', async () =>
     ].join('\n'),
   );
   writeFileSync(join(temp.path, 'other.yml'), '');
-  const { devices, notes } = await findCdiDevices([temp.path]);
+  const { devices, faults } = await findCdiDevices([temp.path]);
   assert.deepEqual([...devices.keys()], ['vendor.com/gpu=0', 'vendor.com/gpu=1:0']);
   const device = devices.get('vendor.com/gpu=1:0');
   assert.equal(device?.annotations.get('org.mobyproject.buildkit.device.autoallow'), 'true');
@@ -294,7 +295,7 @@ test('a specification may be YAML, with the numbers of version 1.1', async () =>
       numbers: { type: 'c', major: 195, minor: 0 },
     },
   ]);
-  assert.equal(notes[1], `${temp.path}/other.yml: not read, its name ends in .yml`);
+  assert.equal(faults[0], `${temp.path}/other.yml: not read, its name ends in .yml`);
 });
 
 test('YAML that does not end, is two documents or has a key twice is no specification', async () => {
@@ -312,16 +313,16 @@ test('YAML that does not end, is two documents or has a key twice is no specific
   };
   for (const [name, text] of Object.entries(files)) writeFileSync(join(temp.path, name), text);
   writeFileSync(join(temp.path, 'proto.yaml'), '__proto__: {kind: a/b}\ncdiVersion: 0.6.0\n');
-  const { devices, notes } = await findCdiDevices([temp.path]);
+  const { devices, faults } = await findCdiDevices([temp.path]);
   assert.equal(devices.size, 0);
   for (const name of Object.keys(files)) {
     assert.ok(
-      notes.some(note => note.startsWith(`${temp.path}/${name}: it is no YAML (`)),
-      `${name}: ${notes.join('\n')}`,
+      faults.some(note => note.startsWith(`${temp.path}/${name}: it is no YAML (`)),
+      `${name}: ${faults.join('\n')}`,
     );
   }
   assert.ok(
-    notes.includes(`${temp.path}/proto.yaml: it has a field __proto__, which is not known here`),
-    notes.join('\n'),
+    faults.includes(`${temp.path}/proto.yaml: it has a field __proto__, which is not known here`),
+    faults.join('\n'),
   );
 });

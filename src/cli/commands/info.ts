@@ -1,27 +1,36 @@
 // slipway info: what was found on this machine.
 import type { Command } from 'commander';
+import { printable } from '../../errors.ts';
+import { defaultSpecDirs } from '../../sandbox/cdi/names.ts';
+import { cdiDirsOf } from '../options/entitlements.ts';
+import { cdiSpecDirOption } from '../options/rights-options.ts';
 import type { Session } from '../session.ts';
 import { version } from '../version.ts';
 
 interface InfoFlags {
   readonly json?: boolean;
+  readonly cdiSpecDir: readonly string[];
 }
 
 export function defineInfo(program: Command, session: Session): void {
   program
     .command('info')
-    .description('show what slipway found on this machine: sandbox, snapshots, store, versions')
+    .description('show what slipway found on this machine: sandbox, snapshots, devices, store, versions')
     .option('--json', 'as JSON')
+    .addOption(cdiSpecDirOption())
     .action(async (flags: InfoFlags, command: Command) => {
       const [{ openStoreFor }, { describeMachine }, { hostPlatform, formatPlatform }] = await Promise.all([
         import('../wire.ts'),
         import('../../sandbox/probe.ts'),
         import('../../image/platform.ts'),
       ]);
+      const dirs = cdiDirsOf(flags.cdiSpecDir, session.cwd);
       await using store = await openStoreFor(session, command);
       const { describeSnapshots } = await import('../../snapshot/probe.ts');
       const sandboxes = await describeMachine({ signal: session.signal });
       const snapshots = await describeSnapshots(store.tmp);
+      const { describeDevices } = await import('../../build/devices.ts');
+      const devices = await describeDevices(dirs.length === 0 ? defaultSpecDirs : dirs);
       const facts = {
         version,
         node: process.version,
@@ -30,6 +39,7 @@ export function defineInfo(program: Command, session: Session): void {
         images: store.names.list().length,
         sandboxes,
         snapshots,
+        devices: devices.known,
       };
       if (flags.json) {
         session.out(`${JSON.stringify(facts, null, 2)}\n`);
@@ -46,6 +56,11 @@ export function defineInfo(program: Command, session: Session): void {
           (driver, i) =>
             `snapshots  ${mark(driver, driver.works && snapshots.findIndex(d => d.works) === i)}`,
         ),
+        ...devices.known.map(
+          ({ name, file, allowed }) =>
+            `device     ${name} (${printable(file)}${allowed ? ', needs no --allow' : ''})`,
+        ),
+        ...devices.faults.map(fault => `device     ${fault}`),
       ];
       session.out(`${lines.join('\n')}\n`);
     });

@@ -46,15 +46,20 @@ export function cdiOf(
   cwd: string,
 ): Pick<BuildRequest, 'cdiDevices' | 'cdiSpecDirs'> {
   const names = flags.device.filter(isDeviceName);
-  const dirs = flags.cdiSpecDir.map(text => {
-    const dir = resolve(cwd, text);
-    if (statSync(dir, { throwIfNoEntry: false })?.isDirectory()) return dir;
-    throw usage(`--cdi-spec-dir ${printable(text)} is no directory`);
-  });
+  const dirs = cdiDirsOf(flags.cdiSpecDir, cwd);
   return {
     ...(names.length === 0 ? {} : { cdiDevices: names }),
     ...(dirs.length === 0 ? {} : { cdiSpecDirs: dirs }),
   };
+}
+
+/** @throws BuildError `usage` */
+export function cdiDirsOf(texts: readonly string[], cwd: string): readonly string[] {
+  return texts.map(text => {
+    const dir = resolve(cwd, text);
+    if (statSync(dir, { throwIfNoEntry: false })?.isDirectory()) return dir;
+    throw usage(`--cdi-spec-dir ${printable(text)} is no directory`);
+  });
 }
 
 /** Whether --device names a device, and not the path of a device file. */

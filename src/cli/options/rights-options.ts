@@ -1,7 +1,7 @@
 // Flags of `slipway build` about what RUN may do and see: capabilities, filters, devices, volumes.
 import { readFileSync, realpathSync, statSync } from 'node:fs';
 import { resolve } from 'node:path';
-import type { Command } from 'commander';
+import type { Command, Option } from 'commander';
 import { parseBoolean } from '../../dockerfile/directives.ts';
 import { suggest } from '../../dockerfile/suggest.ts';
 import { BuildError, messageOf, printable } from '../../errors.ts';
@@ -45,18 +45,20 @@ export function addRightsOptions(command: Command): Command {
         'device file, directory of them, or vendor.com/class=name of a CDI device, that RUN may use',
       ),
     )
-    .addOption(
-      repeated(
-        '--cdi-spec-dir <directory>',
-        `where CDI devices are described, in place of ${defaultSpecDirs.join(', ')}`,
-      ),
-    )
+    .addOption(cdiSpecDirOption())
     .addOption(
       repeated(
         '-v, --volume <host:inside[:options]>',
         'directory or file that every RUN sees and no layer holds; options: ro, rw, O, U',
       ),
     );
+}
+
+export function cdiSpecDirOption(): Option {
+  return repeated(
+    '--cdi-spec-dir <directory>',
+    `where CDI devices are described, in place of ${defaultSpecDirs.join(', ')}`,
+  );
 }
 
 /** @throws BuildError `usage`, `unsupported` */

@@ -8,8 +8,15 @@ import { type CdiDevice, Fault, readSpecification } from './specification.ts';
 export interface CdiInventory {
   /** By name, in the order of names. */
   readonly devices: ReadonlyMap<string, CdiDevice>;
-  /** For people: what was looked at, and what was wrong with it; a line each. */
-  readonly notes: readonly string[];
+  /** For people: the directories with what is there, a line each. */
+  readonly searched: readonly string[];
+  /** For people: what is wrong, a line each. */
+  readonly faults: readonly string[];
+}
+
+interface Notes {
+  readonly searched: string[];
+  readonly faults: string[];
 }
 
 /** Real ones have some ten thousand bytes. */
@@ -18,7 +25,7 @@ const MOST_BYTES = 4 << 20;
 /** Reads every specification in these directories, not below. */
 export async function findCdiDevices(dirs: readonly string[]): Promise<CdiInventory> {
   const found = new Map<string, CdiDevice>();
-  const notes: string[] = [];
+  const notes: Notes = { searched: [], faults: [] };
   for (const dir of dirs) {
     const here = new Map<string, CdiDevice>();
     const disputed = new Set<string>();
@@ -26,7 +33,9 @@ export async function findCdiDevices(dirs: readonly string[]): Promise<CdiInvent
       const other = here.get(device.name);
       if (other !== undefined) {
         disputed.add(device.name);
-        notes.push(`${device.name} is in ${nameOf(other.file)} and in ${nameOf(device.file)}: in neither`);
+        notes.faults.push(
+          `${device.name} is in ${nameOf(other.file)} and in ${nameOf(device.file)}: in neither`,
+        );
       }
       here.set(device.name, device);
     }
@@ -36,10 +45,10 @@ export async function findCdiDevices(dirs: readonly string[]): Promise<CdiInvent
     }
   }
   const devices = [...found].sort(([a], [b]) => (a < b ? -1 : 1));
-  return { devices: new Map(devices), notes };
+  return { devices: new Map(devices), ...notes };
 }
 
-async function devicesIn(dir: string, notes: string[]): Promise<readonly CdiDevice[]> {
+async function devicesIn(dir: string, notes: Notes): Promise<readonly CdiDevice[]> {
   let names: readonly string[];
   try {
     // Whoever may add a file here may give any device of this machine to a step.
@@ -47,13 +56,17 @@ async function devicesIn(dir: string, notes: string[]): Promise<readonly CdiDevi
     names = readdirSync(dir).sort();
   } catch (error) {
     const isMissing = errnoOf(error) === 'ENOENT';
-    notes.push(`${nameOf(dir)}: ${isMissing ? 'does not exist' : `not read, ${messageOf(error)}`}`);
+    if (isMissing) notes.searched.push(`${nameOf(dir)}: does not exist`);
+    else notes.faults.push(`${nameOf(dir)}: not read, ${messageOf(error)}`);
     return [];
   }
   const files = names.filter(name => ['.json', '.yaml'].includes(extname(name)));
-  notes.push(`${nameOf(dir)}: ${files.length} ${files.length === 1 ? 'specification' : 'specifications'}`);
+  notes.searched.push(
+    `${nameOf(dir)}: ${files.length} ${files.length === 1 ? 'specification' : 'specifications'}`,
+  );
   const misnamed = names.find(name => extname(name) === '.yml');
-  if (misnamed !== undefined) notes.push(`${nameOf(join(dir, misnamed))}: not read, its name ends in .yml`);
+  if (misnamed !== undefined)
+    notes.faults.push(`${nameOf(join(dir, misnamed))}: not read, its name ends in .yml`);
   const found: CdiDevice[] = [];
   for (const name of files) {
     const file = join(dir, name);
@@ -61,7 +74,7 @@ async function devicesIn(dir: string, notes: string[]): Promise<readonly CdiDevi
       found.push(...readSpecification(await contentOf(file), file));
     } catch (error) {
       const why = error instanceof Fault ? error.message : (errnoOf(error) ?? messageOf(error));
-      notes.push(`${nameOf(file)}: ${why}`);
+      notes.faults.push(`${nameOf(file)}: ${why}`);
     }
   }
   return found;

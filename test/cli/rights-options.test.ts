@@ -118,6 +118,21 @@ test('memory and processors are numbers within bounds', () => {
   assert.deepEqual(resources({ cpusetCpus: '0-1', cpusetMems: '0', cgroupParent: '/builds' }), {
     ...{ cpusetCpus: '0-1', cpusetMems: '0', cgroupParent: '/builds' },
   });
+  assert.deepEqual(
+    resources({
+      resource: ['memory=1g,cpu-quota=50000', 'cpuset-cpus=0,1,memory-swap=-1', 'cpu-shares=512'],
+      cpuPeriod: '20000',
+    }),
+    {
+      ...{ memory: 1 << 30, memorySwap: 'unlimited', cpuShares: 512 },
+      ...{ cpuQuota: 50_000, cpuPeriod: 20_000, cpusetCpus: '0,1' },
+    },
+  );
+  refused({ resource: ['memoy=1g'] }, /--resource memoy=1g is not key=value/, /did you mean memory\?/);
+  refused({ resource: ['cpus=1'] }, /--resource cpus=1 is not/, /keys: memory, memory-swap/);
+  refused({ resource: ['memory'] }, /--resource memory is not key=value/);
+  refused({ resource: ['memory=1g'], memory: '1g' }, /memory is given twice/);
+  refused({ resource: ['memory=1g', 'memory=2g'] }, /memory is given twice/);
   for (const [flags, message] of [
     [{ memory: 'much' }, /--memory much is not a size/],
     [{ memory: '5m' }, /--memory 5m is too little/],

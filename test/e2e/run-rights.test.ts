@@ -88,7 +88,7 @@ for (const isolation of ['oci', 'namespace']) {
   test(`--isolation=${isolation} says that the memory was not enough`, async () => {
     using slipway = slipwayHere();
     const dir = busybox(slipway, 'RUN echo begun; x=0123456789abcdef; while true; do x=$x$x; done\n');
-    const ended = await slipway.run(['build', `--isolation=${isolation}`, '--memory=16m', dir]);
+    const ended = await slipway.run(['build', `--isolation=${isolation}`, '--resource', 'memory=16m', dir]);
     assert.equal(ended.status, 1);
     assert.match(ended.stderr, /having used more memory than --memory allows/);
     assert.match(ended.stderr, /begun/);

@@ -206,6 +206,7 @@ export const buildDefaults: BuildFlags = {
   securityOpt: [],
   device: [],
   cdiSpecDir: [],
+  resource: [],
   volume: [],
   secret: [],
   ssh: [],

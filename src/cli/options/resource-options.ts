@@ -1,7 +1,9 @@
 // Flags of `slipway build` about memory and processors of RUN.
 import { type Command, Option } from 'commander';
+import { didYouMean } from '../../dockerfile/suggest.ts';
 import { BuildError, printable } from '../../errors.ts';
 import { parseCpuList, type StepResources } from '../../sandbox/resources.ts';
+import { repeated } from './repeated.ts';
 import { parseSize } from './size.ts';
 
 export interface ResourceFlags {
@@ -14,7 +16,19 @@ export interface ResourceFlags {
   readonly cpusetCpus?: string;
   readonly cpusetMems?: string;
   readonly cgroupParent?: string;
+  readonly resource: readonly string[];
 }
+
+/** Keys of --resource, and the flags that they are. */
+const resourceKeys = {
+  memory: 'memory',
+  'memory-swap': 'memorySwap',
+  'cpu-shares': 'cpuShares',
+  'cpu-period': 'cpuPeriod',
+  'cpu-quota': 'cpuQuota',
+  'cpuset-cpus': 'cpusetCpus',
+  'cpuset-mems': 'cpusetMems',
+} as const;
 
 /** Below that, nothing starts. */
 const leastMemory = 6 << 20;
@@ -35,14 +49,43 @@ export function addResourceOptions(command: Command): Command {
     .addOption(new Option('--cpu-shares <weight>', 'weight of a RUN beside other processes; 1024 is usual'))
     .addOption(new Option('--cpuset-cpus <list>', 'processors that a RUN may run on: 0-2,7'))
     .addOption(new Option('--cpuset-mems <list>', 'memory nodes that a RUN may use: 0,1'))
+    .addOption(new Option('--cgroup-parent <path>', 'cgroup that those of RUN are made in; it must be there'))
     .addOption(
-      new Option('--cgroup-parent <path>', 'cgroup that those of RUN are made in; it must be there'),
+      repeated(
+        '--resource <key=value>',
+        `the same as docker writes it: ${Object.keys(resourceKeys).join(', ')}; several with commas`,
+      ),
     );
 }
 
 /** @throws BuildError `usage` */
-export function resourcesOf(flags: ResourceFlags): StepResources {
+export function resourcesOf(given: ResourceFlags): StepResources {
+  const flags = { ...given, ...byKeys(given) };
   return { ...memory(flags), ...processors(flags), ...sets(flags), ...parent(flags) };
+}
+
+/** What --resource says, as if its flags had been given. */
+function byKeys({ resource, ...flags }: ResourceFlags): Partial<ResourceFlags> {
+  const values: Record<string, string> = {};
+  // A list of processors has commas, too.
+  for (const text of resource.flatMap(each => each.split(/,(?=[a-z-]+=)/))) {
+    const at = text.indexOf('=');
+    const key = text.slice(0, at);
+    if (at < 1 || !isResourceKey(key)) {
+      throw usage(
+        `--resource ${printable(text)} is not key=value`,
+        didYouMean(key, Object.keys(resourceKeys)) ?? `keys: ${Object.keys(resourceKeys).join(', ')}`,
+      );
+    }
+    const name = resourceKeys[key];
+    if (flags[name] !== undefined || values[name] !== undefined) throw usage(`${key} is given twice`);
+    values[name] = text.slice(at + 1);
+  }
+  return values;
+}
+
+function isResourceKey(key: string): key is keyof typeof resourceKeys {
+  return Object.hasOwn(resourceKeys, key);
 }
 
 function memory({ memory: text, memorySwap }: ResourceFlags): StepResources {

@@ -1,11 +1,12 @@
 // Unpacked layers have no digests: what one looked like when it was complete is compared with what it looks like when it
 // is first used by a process. That notices files that are gone, cut off, added or edited, also by a power failure that
 // came before the disk had everything; it does not notice a bit that flipped on the disk.
-import { basename, dirname } from 'node:path';
+import { lstatSync } from 'node:fs';
+import { basename, dirname, join } from 'node:path';
 import { BuildError } from '../errors.ts';
 import type { Store } from '../store/store.ts';
 import { summarizeTree } from '../tree/summary.ts';
-import type { FactsBook } from './facts.ts';
+import { FactsBook } from './facts.ts';
 
 export class TreeChecks {
   readonly #store: Store;
@@ -50,4 +51,17 @@ export class TreeChecks {
       },
     );
   }
+}
+
+/** What is wrong with a tree, without removing it or counting this as a use; undefined: nothing, or nobody can tell. */
+export function treeProblem(store: Store, id: string): string | undefined {
+  const path = join(store.root, 'trees', id);
+  const stats = [path, join(path, 'fs')].map(each => lstatSync(each, { throwIfNoEntry: false }));
+  if (stats[0] === undefined) return undefined;
+  if (stats.some(stat => !stat?.isDirectory())) return 'is no directory with an fs in it';
+  const { summary } = new FactsBook(store.meta).get(`tree:${id}`);
+  if (summary === undefined) return undefined;
+  const found = summarizeTree(join(path, 'fs'));
+  if (found === summary || lstatSync(path, { throwIfNoEntry: false }) === undefined) return undefined;
+  return found === undefined ? 'cannot be looked at' : 'is not what it was when it was made';
 }

@@ -53,6 +53,18 @@ export class LmdbMeta implements Meta {
     }
   }
 
+  damaged(): readonly string[] {
+    const found: string[] = [];
+    for (const { key, value } of this.#db.getRange({})) {
+      if (!this.#pending.has(key) && decode(value) === undefined) found.push(key);
+    }
+    return found;
+  }
+
+  forget(fullKey: string): void {
+    this.#write(fullKey, undefined);
+  }
+
   async flush(): Promise<void> {
     while (this.#pending.size > 0 && this.#failure === undefined) await this.#db.committed;
     await this.#db.flushed;

@@ -1,5 +1,7 @@
-// slipway system df and prune: the room that the local store takes, and getting it back, in docker's words.
+// slipway system df and prune: the room that the local store takes, and getting it back, in docker's words; verify: whether
+// everything in it is still what it was.
 import type { Command } from 'commander';
+import { BuildError, printable } from '../../errors.ts';
 import type { ImageUsage, UsageRow } from '../../images/disk-usage.ts';
 import type { PruneReport } from '../../store/prune.ts';
 import { repeated } from '../options/repeated.ts';
@@ -16,6 +18,10 @@ interface PruneFlags {
   readonly force?: boolean;
   readonly volumes?: boolean;
   readonly filter: readonly string[];
+}
+
+interface VerifyFlags {
+  readonly repair?: boolean;
 }
 
 export function defineSystem(program: Command, session: Session): void {
@@ -39,6 +45,46 @@ export function defineSystem(program: Command, session: Session): void {
     .option('-f, --force', 'do not ask')
     .option('--volumes', 'volumes too, as with docker: slipway has none, and says so')
     .action((flags: PruneFlags, command: Command) => prune(flags, session, command));
+  group
+    .command('verify')
+    .description('read everything in the local store and compare it with its digests and checksums')
+    .option('--repair', 'remove what is damaged: it is made or fetched again when it is needed')
+    .action((flags: VerifyFlags, command: Command) => verify(flags, session, command));
+}
+
+async function verify(flags: VerifyFlags, session: Session, command: Command): Promise<void> {
+  const [{ openStoreFor }, { verifyStore }, { formatSize }] = await Promise.all([
+    import('../wire.ts'),
+    import('../../images/verify.ts'),
+    import('../format.ts'),
+  ]);
+  await using store = await openStoreFor(session, command);
+  const repair = flags.repair === true;
+  const { blobs, bytes, trees, images, damage } = await verifyStore(store, {
+    repair,
+    signal: session.signal,
+  });
+  for (const { kind, id, problem } of damage) {
+    const done = repair && kind !== 'image' ? ': removed' : '';
+    session.out(`${kind} ${printable(id)} ${printable(problem)}${done}\n`);
+  }
+  const left = repair ? damage.filter(({ kind }) => kind === 'image') : damage;
+  if (left.length > 0) {
+    const are = left.length === 1 ? 'is' : 'are';
+    throw new BuildError('store', `${count(left.length, 'part')} of the store ${are} damaged`, {
+      hint: repair
+        ? 'pull or build these images again, or remove their names'
+        : 'slipway system verify --repair removes what is damaged; it is made or fetched again when it is needed',
+    });
+  }
+  session.out(
+    `${count(blobs, 'blob')} (${formatSize(bytes)}), ${count(trees, 'unpacked layer')}, ${count(images, 'image')}: ` +
+      `${damage.length === 0 ? 'all as they should be' : 'repaired'}\n`,
+  );
+}
+
+function count(n: number, what: string): string {
+  return `${n} ${what}${n === 1 ? '' : 's'}`;
 }
 
 const heads = {

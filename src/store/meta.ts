@@ -2,6 +2,7 @@
 // eight hex digits of CRC-32 and the JSON text, so that a damaged page reads as absence and not as another fact.
 import { crc32 } from 'node:zlib';
 import type { RootDatabase } from 'lmdb';
+import { printable } from '../errors.ts';
 import type { Lock } from '../host/lock.ts';
 import { storeFailure } from './failure.ts';
 import { loadLmdb } from './lmdb.ts';
@@ -19,19 +20,22 @@ export class LmdbMeta implements Meta {
   readonly #db: RootDatabase<string, string>;
   /** Written but not yet committed: lmdb shows its asynchronous writes only when their transaction ends. */
   readonly #pending = new Map<string, Pending>();
+  readonly #warn: (text: string) => void;
+  #hasWarned = false;
   #failure: unknown;
   /** Held while something is being written, until it is on the disk. */
   #turn: Lock | undefined;
 
-  constructor(path: string, db: RootDatabase<string, string>) {
+  constructor(path: string, db: RootDatabase<string, string>, warn: (text: string) => void) {
     this.#path = path;
     this.#db = db;
+    this.#warn = warn;
   }
 
   get(space: MetaSpace, key: string): unknown {
     const full = fullKey(space, key);
     const pending = this.#pending.get(full);
-    return decode(pending ? pending.text : this.#db.get(full));
+    return this.#decode(full, pending ? pending.text : this.#db.get(full));
   }
 
   set(space: MetaSpace, key: string, value: unknown): void {
@@ -48,7 +52,7 @@ export class LmdbMeta implements Meta {
     for (const { key, value } of this.#db.getRange({ start, end: `${start}\uffff` })) found.set(key, value);
     for (const [key, { text }] of this.#pending) if (key.startsWith(start)) found.set(key, text);
     for (const key of [...found.keys()].sort(byteOrder)) {
-      const value = decode(found.get(key));
+      const value = this.#decode(key, found.get(key));
       if (value !== undefined) yield [key.slice(space.length + 1), value];
     }
   }
@@ -86,7 +90,7 @@ export class LmdbMeta implements Meta {
     try {
       return this.#db.transactionSync(() =>
         work({
-          get: (space, key) => decode(this.#db.get(fullKey(space, key))),
+          get: (space, key) => this.#decode(fullKey(space, key), this.#db.get(fullKey(space, key))),
           set: (space, key, value) => this.#db.putSync(fullKey(space, key), encode(value)),
           delete: (space, key) => this.#db.removeSync(fullKey(space, key)),
           entries: space => this.#committed(space),
@@ -102,9 +106,21 @@ export class LmdbMeta implements Meta {
   *#committed(space: MetaSpace): Iterable<readonly [string, unknown]> {
     const start = `${space}/`;
     for (const { key, value } of this.#db.getRange({ start, end: `${start}\uffff` })) {
-      const decoded = decode(value);
+      const decoded = this.#decode(key, value);
       if (decoded !== undefined) yield [key.slice(start.length), decoded];
     }
+  }
+
+  /** A damaged value is absent; one warning says so, however many there are. */
+  #decode(key: string, text: string | undefined): unknown {
+    if (text !== undefined && !this.#hasWarned && !isWhole(text)) {
+      this.#hasWarned = true;
+      this.#warn(
+        `the store's database is damaged at ${printable(key)}, which is made again when it is needed ` +
+          '(slipway system verify shows all damage)',
+      );
+    }
+    return decode(text);
   }
 
   /** Reads everything. @throws an error of LMDB when a page is damaged */
@@ -155,11 +171,11 @@ export interface Transaction {
   entries(space: MetaSpace): Iterable<readonly [string, unknown]>;
 }
 
-/** Loads LMDB and opens the database in the directory `path`. */
-export async function openMeta(path: string): Promise<LmdbMeta> {
+/** Loads LMDB and opens the database in the directory `path`. @param warn told once when a damaged value is met */
+export async function openMeta(path: string, warn: (text: string) => void): Promise<LmdbMeta> {
   const { open } = loadLmdb();
   const db = await openInTurn(path, () => open<string, string>({ path, encoding: 'string', cache: false }));
-  return new LmdbMeta(path, db);
+  return new LmdbMeta(path, db, warn);
 }
 
 function fullKey(space: MetaSpace, key: string): string {
@@ -172,12 +188,16 @@ function encode(value: unknown): string {
 }
 
 function decode(text: string | undefined): unknown {
-  if (text === undefined || text.slice(0, 8) !== sum(text.slice(8))) return undefined;
+  if (text === undefined || !isWhole(text)) return undefined;
   try {
     return JSON.parse(text.slice(8));
   } catch {
     return undefined; // whole, but not written by this version
   }
+}
+
+function isWhole(text: string): boolean {
+  return text.slice(0, 8) === sum(text.slice(8));
 }
 
 function sum(text: string): string {

@@ -206,7 +206,7 @@ async function openMetaOrRenew(root: string, warn: (text: string) => void): Prom
   }
   if (state !== 'damaged') {
     try {
-      const meta = await openMeta(path);
+      const meta = await openMeta(path, warn);
       if (state === 'mended') meta.readThrough();
       return { meta, isNew: state === 'absent', lock };
     } catch (error) {
@@ -221,5 +221,5 @@ async function openMetaOrRenew(root: string, warn: (text: string) => void): Prom
   lock.release();
   makePrivateDir(path);
   warn(`the store's database was damaged and has been moved to ${aside}; earlier builds are not remembered`);
-  return { meta: await openMeta(path), isNew: true, lock: await waitForLock(path, 'shared') };
+  return { meta: await openMeta(path, warn), isNew: true, lock: await waitForLock(path, 'shared') };
 }

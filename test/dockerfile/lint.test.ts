@@ -239,6 +239,17 @@ describe('ONBUILD of a stage', () => {
       '3 WorkdirRelativePath: Relative workdir "rel" can have unexpected results if the base image changes',
     ]);
   });
+  it('is checked by every rule that looks at one instruction', () => {
+    const trigger = (text: string, child = '') =>
+      lint(`FROM scratch AS base\nONBUILD ${text}\nFROM base\n${child}`).map(found => found.split(':')[0]);
+    assert.deepEqual(trigger('CMD x'), ['2 JSONArgsRecommended']);
+    assert.deepEqual(trigger('ENV k v'), ['2 LegacyKeyValueFormat']);
+    assert.deepEqual(trigger('ENV my_secret=1'), ['2 SecretsUsedInArgOrEnv']);
+    assert.deepEqual(trigger('EXPOSE 1:2'), ['2 ExposeInvalidFormat']);
+    assert.deepEqual(trigger('EXPOSE 1/TCP'), ['2 ExposeProtoCasing']);
+    assert.deepEqual(trigger('CMD ["x"]', 'CMD ["y"]\n'), ['2 MultipleInstructionsDisallowed']);
+    assert.deepEqual(lint('FROM scratch AS base\n# check=skip=all\nONBUILD CMD x\nFROM base\n'), []);
+  });
   it('sets variables of the stage on it', () => {
     assert.deepEqual(lint('FROM scratch AS base\nONBUILD ENV A=1\nFROM base\nENV B=$A\n'), []);
   });

@@ -71,6 +71,14 @@ export interface LintedLine {
   readonly hasShell: boolean;
 }
 
+/** What runs in the stages: triggers of the stage below, then their own instructions. */
+export function* linesIn(stages: readonly LintedStage[]): Generator<LintedLine> {
+  for (const { triggers, lines } of stages) {
+    yield* triggers;
+    yield* lines;
+  }
+}
+
 const defaultPlatformArgs: ReadonlyMap<string, string> = new Map(
   ['BUILD', 'TARGET'].flatMap(side => [
     [`${side}PLATFORM`, 'linux/amd64'],

@@ -1,6 +1,6 @@
 // EXPOSE names ports of the container; where they are reached is said when it is run.
 import { type Rule, ruleUrl } from '../rule.ts';
-import { expandWordsSafely } from '../subject.ts';
+import { expandWordsSafely, linesIn } from '../subject.ts';
 
 export const exposeInvalidFormat: Rule = {
   name: 'ExposeInvalidFormat',
@@ -9,7 +9,7 @@ export const exposeInvalidFormat: Rule = {
   bad: 'FROM scratch\nEXPOSE 127.0.0.1:80:8080\n',
   good: 'FROM scratch\nEXPOSE 8080\n',
   *check({ dockerfile, stages }) {
-    for (const { instruction, env } of stages.flatMap(stage => stage.lines)) {
+    for (const { instruction, env } of linesIn(stages)) {
       if (instruction.kind !== 'expose') continue;
       for (const item of instruction.items) {
         for (const word of expandWordsSafely(item, env, dockerfile)) {

@@ -1,6 +1,6 @@
 // Protocols of EXPOSE are stored in lower case.
 import { type Rule, ruleUrl } from '../rule.ts';
-import { expandWordsSafely } from '../subject.ts';
+import { expandWordsSafely, linesIn } from '../subject.ts';
 
 export const exposeProtoCasing: Rule = {
   name: 'ExposeProtoCasing',
@@ -9,7 +9,7 @@ export const exposeProtoCasing: Rule = {
   bad: 'FROM scratch\nEXPOSE 80/TCP\n',
   good: 'FROM scratch\nEXPOSE 80/tcp\n',
   *check({ dockerfile, stages }) {
-    for (const { instruction, env } of stages.flatMap(stage => stage.lines)) {
+    for (const { instruction, env } of linesIn(stages)) {
       if (instruction.kind !== 'expose') continue;
       for (const item of instruction.items) {
         for (const word of expandWordsSafely(item, env, dockerfile)) {

@@ -1,5 +1,6 @@
 // A shell between the engine and the program keeps signals from it.
 import { type Rule, ruleUrl } from '../rule.ts';
+import { linesIn } from '../subject.ts';
 
 export const jsonArgsRecommended: Rule = {
   name: 'JSONArgsRecommended',
@@ -8,7 +9,7 @@ export const jsonArgsRecommended: Rule = {
   bad: 'FROM scratch\nCMD /app --serve\n',
   good: 'FROM scratch\nCMD ["/app", "--serve"]\n',
   *check({ stages }) {
-    for (const { instruction, hasShell } of stages.flatMap(stage => stage.lines)) {
+    for (const { instruction, hasShell } of linesIn(stages)) {
       if (instruction.kind !== 'cmd' && instruction.kind !== 'entrypoint') continue;
       // Who sets SHELL wants one.
       if (instruction.command.form !== 'shell' || hasShell) continue;

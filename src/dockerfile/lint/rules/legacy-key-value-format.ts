@@ -1,5 +1,6 @@
 // `ENV name value` takes the rest of the line, which surprises.
 import { type Rule, ruleUrl } from '../rule.ts';
+import { linesIn } from '../subject.ts';
 
 export const legacyKeyValueFormat: Rule = {
   name: 'LegacyKeyValueFormat',
@@ -8,7 +9,7 @@ export const legacyKeyValueFormat: Rule = {
   bad: 'FROM scratch\nENV MODE production\n',
   good: 'FROM scratch\nENV MODE=production\n',
   *check({ stages }) {
-    for (const { instruction } of stages.flatMap(stage => stage.lines)) {
+    for (const { instruction } of linesIn(stages)) {
       if ((instruction.kind !== 'env' && instruction.kind !== 'label') || !instruction.legacy) continue;
       const name = instruction.keyword.raw.toUpperCase();
       const message = `"${name} key=value" should be used instead of legacy "${name} key value" format`;

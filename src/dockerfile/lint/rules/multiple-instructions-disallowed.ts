@@ -1,6 +1,7 @@
 // Of several CMD, ENTRYPOINT or HEALTHCHECK only the last one counts.
 import type { StageInstruction } from '../../instructions.ts';
 import { type Rule, ruleUrl } from '../rule.ts';
+import { linesIn } from '../subject.ts';
 
 const once = new Set<StageInstruction['kind']>(['cmd', 'entrypoint', 'healthcheck']);
 
@@ -11,7 +12,8 @@ export const multipleInstructionsDisallowed: Rule = {
   bad: 'FROM scratch\nCMD ["a"]\nCMD ["b"]\n',
   good: 'FROM scratch\nENTRYPOINT ["a"]\nCMD ["b"]\n',
   *check({ stages }) {
-    for (const { lines } of stages) {
+    for (const stage of stages) {
+      const lines = [...linesIn([stage])];
       const last = new Map(lines.map(({ instruction }) => [instruction.kind, instruction]));
       for (const { instruction } of lines) {
         const { kind } = instruction;

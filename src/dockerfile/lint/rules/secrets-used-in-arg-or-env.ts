@@ -2,6 +2,7 @@
 import type { SourceRange } from '../../../errors.ts';
 import type { StageInstruction } from '../../instructions.ts';
 import { type Rule, ruleUrl } from '../rule.ts';
+import { linesIn } from '../subject.ts';
 
 const secret = /(?:_|^)(?:apikey|auth|credentials?|key|password|pword|passwd|secret|token)(?:_|$)/i;
 const harmless = /(?:_|^)(?:public|file|version)(?:_|$)/i;
@@ -13,7 +14,7 @@ export const secretsUsedInArgOrEnv: Rule = {
   bad: 'FROM scratch\nENV AWS_SECRET=abc\n',
   good: 'FROM scratch\nENV AWS_SECRET_FILE=/run/secrets/aws\n',
   *check({ stages }) {
-    for (const { instruction } of stages.flatMap(stage => stage.lines)) {
+    for (const { instruction } of linesIn(stages)) {
       for (const { name, range } of namesSetBy(instruction)) {
         if (!secret.test(name) || harmless.test(name)) continue;
         const keyword = instruction.kind.toUpperCase();

@@ -4,7 +4,7 @@ import type { Dockerfile, Heredoc } from '../../instructions.ts';
 import { suggest } from '../../suggest.ts';
 import { expandHeredoc, WordError } from '../../words.ts';
 import { meaning, type Rule, ruleUrl } from '../rule.ts';
-import { expandSafely, type LintedLine } from '../subject.ts';
+import { expandSafely, type LintedLine, linesIn } from '../subject.ts';
 import { expandedTexts } from '../texts.ts';
 
 /** Known to the build without being variables. */
@@ -21,7 +21,7 @@ export const undefinedVar: Rule = {
   good: 'FROM scratch\nARG VERSION=1\nLABEL version=$VERSION\n',
   *check({ dockerfile, stages }) {
     let suggestions = 0;
-    for (const line of stages.flatMap(stage => [...stage.triggers, ...stage.lines])) {
+    for (const line of linesIn(stages)) {
       // BuildKit says nothing of EXPOSE, and `# check=error=true` must not stop what it lets pass.
       if (line.instruction.kind === 'expose') continue;
       for (const { name, range } of missingIn(line, dockerfile)) {

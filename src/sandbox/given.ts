@@ -1,6 +1,7 @@
 // How a step is given its devices of the Container Device Interface (cdi/), or why it cannot be.
 import {
   accessSync,
+  type BigIntStats,
   chmodSync,
   constants,
   lchownSync,
@@ -11,7 +12,7 @@ import {
 } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { BuildError, printable } from '../errors.ts';
+import { BuildError, errnoOf, messageOf, printable } from '../errors.ts';
 import { cwdFd, tryMknodAt } from '../host/fs-calls.ts';
 import { inUserNamespace, mappedIds } from '../host/ids.ts';
 import { hasCapability } from '../host/probe.ts';
@@ -147,15 +148,28 @@ function numbersOf(node: Node): readonly [number, number] {
 
 /** The device file of this machine. @throws BuildError `sandbox` */
 function foundAt(node: Node) {
-  const stat = statSync(node.hostPath, { throwIfNoEntry: false, bigint: true });
-  const refuse = (why: string) =>
-    new BuildError('sandbox', `the device ${node.device} is not here: ${printable(node.hostPath)} ${why}`);
-  if (stat === undefined) throw refuse('does not exist');
+  const stat = lookAt(node.hostPath, node.device);
+  const refuse = (why: string) => notHere(node.device, node.hostPath, why);
   if (!stat.isCharacterDevice() && !stat.isBlockDevice()) throw refuse('is no device file');
   const type = stat.isBlockDevice() ? ('b' as const) : ('c' as const);
   if (node.type !== undefined && node.type !== type) throw refuse(`is not of type ${node.type}`);
   const { uid, gid } = stat;
   return { type, ...deviceNumbers(stat.rdev), mode: Number(stat.mode), uid: Number(uid), gid: Number(gid) };
+}
+
+/** @throws BuildError `sandbox` for what is not there, or hidden from this user */
+function lookAt(path: string, device: string): BigIntStats {
+  try {
+    return statSync(path, { bigint: true });
+  } catch (error) {
+    const errno = errnoOf(error);
+    const why = errno === 'ENOENT' ? 'does not exist' : `cannot be looked at (${errno ?? messageOf(error)})`;
+    throw notHere(device, path, why);
+  }
+}
+
+function notHere(device: string, path: string, why: string): BuildError {
+  return new BuildError('sandbox', `the device ${device} is not here: ${printable(path)} ${why}`);
 }
 
 function fileOf(node: Node): string {
@@ -194,10 +208,7 @@ function showsTheSame(node: Node): boolean {
 function checkMount(mount: Mount, rung: Rung): void {
   const source = printable(mount.source);
   const part = `the mount ${source}`;
-  const stat = statSync(mount.source, { throwIfNoEntry: false });
-  if (stat === undefined) {
-    throw new BuildError('sandbox', `the device ${mount.device} is not here: ${source} does not exist`);
-  }
+  const stat = lookAt(mount.source, mount.device);
   if (!stat.isDirectory() && !stat.isFile() && !stat.isSocket()) {
     throw new BuildError(
       'sandbox',

@@ -1,6 +1,14 @@
 // Devices by name (Container Device Interface): RUN --device and slipway build --device, in every sandbox.
 import assert from 'node:assert/strict';
-import { chmodSync, copyFileSync, mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import {
+  chmodSync,
+  copyFileSync,
+  mkdirSync,
+  readFileSync,
+  rmSync,
+  symlinkSync,
+  writeFileSync,
+} from 'node:fs';
 import { createServer } from 'node:net';
 import { join } from 'node:path';
 import { after, before, test } from 'node:test';
@@ -188,12 +196,15 @@ test('what a sandbox cannot give is refused before anything is executed, with th
 
 test('what a device needs and is not on this machine is an error before anything is executed', async () => {
   using slipway = slipwayHere();
+  const loop = join(slipway.dir, 'loop');
+  symlinkSync('loop', loop);
   const dir = busybox(slipway, 'RUN echo it runs\nRUN --device=vendor.com/thing=one true\n');
   for (const [device, reason] of [
     [{ deviceNodes: [{ path: '/dev/nope' }] }, /is not here: \/dev\/nope does not exist/],
     [{ deviceNodes: [{ path: '/dev/x', hostPath: '/etc/passwd' }] }, /\/etc\/passwd is no device file/],
     [{ deviceNodes: [{ path: '/dev/null', type: 'b' }] }, /\/dev\/null is not of type b/],
     [{ mounts: [{ hostPath: '/nope', containerPath: '/x' }] }, /is not here: \/nope does not exist/],
+    [{ mounts: [{ hostPath: loop, containerPath: '/x' }] }, /loop cannot be looked at \(ELOOP\)/],
     [
       { mounts: [{ hostPath: '/dev/null', containerPath: '/x' }] },
       /neither a directory nor a file nor a socket/,

@@ -49,8 +49,11 @@ export function goTime(created: string): string {
   return `${day} ${time} ${offset} ${zoneName(date, offset)}`;
 }
 
+let zones: Intl.DateTimeFormat | undefined;
+
 function zoneName(date: Date, offset: string): string {
-  const parts = new Intl.DateTimeFormat('en-US', { timeZoneName: 'short' }).formatToParts(date);
+  zones ??= new Intl.DateTimeFormat('en-US', { timeZoneName: 'short' });
+  const parts = zones.formatToParts(date);
   const name = parts.find(part => part.type === 'timeZoneName')?.value ?? offset;
   return /^GMT[+-]/.test(name) ? offset.replace(/00$/, '') : name;
 }

@@ -4,7 +4,7 @@ import { killStrays } from './strays.ts';
 import type { Estate } from './watchdog.ts';
 
 const { mark, paths } = JSON.parse(process.argv[2] ?? '') as Estate;
-await killStrays(mark);
+await killStrays(mark, 2);
 for (const path of paths) {
   try {
     rmSync(path, { recursive: true, force: true, maxRetries: 3 });

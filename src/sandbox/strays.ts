@@ -4,28 +4,56 @@
 // (clear-up.ts): it needs nothing but /proc.
 import { readdirSync } from 'node:fs';
 import { setTimeout } from 'node:timers/promises';
-import { errnoOf } from '../errors.ts';
+import { BuildError, errnoOf } from '../errors.ts';
 import { readOr } from '../host/probe.ts';
 
-/** Below the kernel's defaults for both, so that everybody may set it. */
+/** Below what the kernel gives everybody. */
 const LARGEST_MARK = 800_000;
+/** Below it, a step could notice that few signals can wait for it. */
+const FEW_SIGNALS = 1000;
 const WAIT_MS = 5;
 const WATCH_MS = 100;
 
-/** Two odd numbers that no other run has. */
+/** Two odd numbers that no other run has: bytes of message queues, waiting signals. */
 export type StrayMark = readonly [number, number];
 
 let last = 0;
 
-/** @param random from 0 to 1 */
-export function makeStrayMark(random: number): StrayMark {
-  last = (last + 1) % 1000;
-  return [1 + Math.floor(random * LARGEST_MARK), 1000 + last];
+/**
+ * @param random from 0 to 1
+ * @param own limits of this process: a mark is never what those bear who are not of the step, and only a lower limit may
+ *   be set by everybody
+ * @throws BuildError `sandbox` where nothing is lower
+ */
+export function makeStrayMark(random: number, own: StrayMark = ownLimits()): StrayMark {
+  last = (last + 1) % FEW_SIGNALS;
+  const [bytes, signals] = own;
+  if (signals < 2)
+    throw new BuildError('sandbox', 'the limit of pending signals (ulimit -i) is too low here');
+  const fewest = Math.min(FEW_SIGNALS, Math.floor(signals / 2));
+  const span = Math.min(FEW_SIGNALS, signals - fewest);
+  const first = Math.floor(random * Math.min(LARGEST_MARK, bytes));
+  return [first, fewest + ((last + Math.floor(random * 1e9)) % span)];
 }
 
-/** Kills every process that bears the mark until none is left that may be killed. */
-export async function killStrays(mark: StrayMark): Promise<void> {
-  while (marked(mark).filter(pid => kill(Number(pid))).length > 0) await setTimeout(WAIT_MS);
+/** Hard limits of this process. */
+function ownLimits(): StrayMark {
+  const limits = readOr('/proc/self/limits', '');
+  const hard = (title: string) =>
+    Number(new RegExp(`^Max ${title}\\s+\\d+\\s+(\\d+)\\s`, 'm').exec(limits)?.[1] ?? LARGEST_MARK);
+  return [hard('msgqueue size'), hard('pending signals')];
+}
+
+/**
+ * Kills every process that bears the mark until none is left that may be killed.
+ * @param looks how often none must be found. A process that forks and ends just then hides its child from a single look
+ */
+export async function killStrays(mark: StrayMark, looks = 1): Promise<void> {
+  for (let left = looks; ; ) {
+    if (marked(mark).filter(pid => kill(Number(pid))).length > 0) left = Math.max(looks, 2);
+    else if (--left <= 0) return;
+    await setTimeout(WAIT_MS);
+  }
 }
 
 /** Kills what bears the mark once its leader's only child, the command, has ended; the leader waits for all of them. */

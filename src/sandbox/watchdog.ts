@@ -75,6 +75,8 @@ function startWatchdog(steps: readonly LauncherStep[]): AsyncDisposable {
     [
       ...closeAbove(STDERR),
       call('chdir', '/'),
+      // Slipway may itself run in a step of another one, which is not to kill this process with it.
+      call('prlimit64', 0, RLIMIT_SIGPENDING, limit(0), 0),
       { kind: 'call', call: 'read', args: [0, Buffer.alloc(8), 1], expect: 0 },
       ...steps,
     ],

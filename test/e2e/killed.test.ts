@@ -20,6 +20,7 @@ import { type AddressInfo, createServer } from 'node:net';
 import { join } from 'node:path';
 import { after, afterEach, before, test } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
+import { killStrays } from '../../src/sandbox/strays.ts';
 import { type Somebody, somebody, type Who } from '../support/as-user.ts';
 import { type BaseRegistry, startRegistry } from '../support/fixtures.ts';
 import { processesWith, waitUntilGone } from '../support/processes.ts';
@@ -135,6 +136,41 @@ for (const [i, [who, isolation]] of rungs.entries()) {
     await kill(child);
     await waitUntilGone(marker);
     for (const helper of [`/proc/${child.pid}/fd/`, b.home]) await waitUntilGone(helper);
+  });
+}
+
+/** Limits by which another slipway would know its own steps; no higher ones can be set below them. */
+const outerMark = [4999, 1499] as const;
+
+for (const [i, [who, isolation]] of (
+  [
+    ['container', 'chroot'],
+    ['no namespaces', 'proot'],
+  ] as const
+).entries()) {
+  test(`${who}: nothing of a step of ${isolation} survives when slipway runs in a step that is cleared away`, async () => {
+    using b = builder(who);
+    const marker = `4${i}6601`;
+    const [bytes, signals] = outerMark;
+    const marked = ['prlimit', `--msgqueue=${bytes}`, `--sigpending=${signals}`];
+    const step = `FROM busybox\nRUN ${daemons(marker)}echo it runs; sleep ${marker}\n`;
+    const wrap: Builder['wrap'] = argv => [...marked, ...b.wrap(argv)];
+    await start({ ...b, wrap }, [`--isolation=${isolation}`], step);
+    await killStrays(outerMark);
+    await waitUntilGone(marker);
+  });
+}
+
+for (const [bytes, signals] of [
+  [0, 50],
+  [300, 2],
+]) {
+  test(`a step can be told from others with limits of ${bytes} bytes and ${signals} signals`, async () => {
+    using b = builder('no namespaces');
+    const low = ['prlimit', `--msgqueue=${bytes}`, `--sigpending=${signals}`];
+    const { argv, env } = prepare(b, [], `FROM busybox\nRUN ${daemons('486601')}true\n`);
+    await must([...low, ...argv], { env });
+    assert.deepEqual(processesWith('486601'), []);
   });
 }
 

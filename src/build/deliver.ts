@@ -33,7 +33,9 @@ export async function checkDestinations(
   request: BuildRequest,
   delivery: Pick<DeliveryTools, 'stdout' | 'stdoutIsTerminal'>,
 ): Promise<void> {
-  for (const spec of request.outputs) await checkDestination(spec, { cwd: request.cwd, ...delivery });
+  for (const spec of request.outputs) {
+    await checkDestination(spec, { cwd: request.cwd, allow: request.allow, ...delivery });
+  }
 }
 
 /** @throws BuildError `output`, `network`, `auth`, ...; an output that failed leaves nothing under its name */

@@ -1,9 +1,9 @@
 // Where an output file goes. A file appears under its name when it is complete: until then it has a temporary name in
 // the same directory, and a file that was there stays as it was.
 import { randomBytes } from 'node:crypto';
-import { constants, createWriteStream, type Stats, statSync } from 'node:fs';
+import { constants, createWriteStream, realpathSync, type Stats, statSync } from 'node:fs';
 import { access, mkdir, open, rename, rm, rmdir } from 'node:fs/promises';
-import { basename, dirname, join, resolve } from 'node:path';
+import { basename, dirname, isAbsolute, join, relative, resolve } from 'node:path';
 import { Writable } from 'node:stream';
 import { BuildError, errnoOf, messageOf, printable } from '../errors.ts';
 import { fsyncDir } from '../host/temp.ts';
@@ -23,16 +23,25 @@ export interface Destination {
 
 type DestinationTools = Pick<ExportTools, 'cwd' | 'stdout' | 'stdoutIsTerminal'>;
 
+/** What lets an output delete files outside of the working directory. */
+export const deleteEntitlement = 'buildx.local.delete';
+
 /**
  * Refuses destinations that cannot work, before any work is done: a terminal, a directory in place of a file and the
  * other way round, a directory that cannot be written. Nothing is written.
  * @throws BuildError `usage` or `output`
  */
-export async function checkDestination(spec: OutputSpec, tools: DestinationTools): Promise<void> {
+export async function checkDestination(
+  spec: OutputSpec,
+  tools: DestinationTools & { readonly allow?: ReadonlySet<string> },
+): Promise<void> {
   if (spec.kind !== 'docker' && spec.kind !== 'oci' && spec.kind !== 'tar' && spec.kind !== 'local') return;
   if (spec.dest === '-') return refuseTerminal(tools);
   const path = resolve(tools.cwd, spec.dest);
   const wantsDirectory = spec.kind === 'local' || (spec.kind === 'oci' && !spec.tar);
+  if (spec.kind === 'local' && spec.mode === 'delete' && !tools.allow?.has(deleteEntitlement)) {
+    refuseOutside(path, tools.cwd);
+  }
   const stat = statOf(path);
   if (stat && wantsDirectory !== stat.isDirectory()) throw wrongKind(path, wantsDirectory, spec.kind);
   const place = wantsDirectory ? path : dirname(path);
@@ -42,6 +51,17 @@ export async function checkDestination(spec: OutputSpec, tools: DestinationTools
   } catch (error) {
     throw outputFailure(error, place);
   }
+}
+
+/** A directory whose other files go away lies below the working directory, links followed. @throws BuildError `usage` */
+function refuseOutside(path: string, cwd: string): void {
+  const place = nearestExisting(path);
+  const real = join(realpathSync(place), relative(place, path));
+  const below = relative(realpathSync(cwd), real);
+  if (below !== '' && below !== '..' && !below.startsWith('../') && !isAbsolute(below)) return;
+  throw new BuildError('usage', `mode=delete would delete what else is in ${printable(real)}`, {
+    hint: `name a directory below the current one, or pass --allow ${deleteEntitlement}`,
+  });
 }
 
 function wrongKind(path: string, wantsDirectory: boolean, kind: string): BuildError {

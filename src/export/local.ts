@@ -11,7 +11,7 @@ import {
   type Stats,
 } from 'node:fs';
 import { mkdir } from 'node:fs/promises';
-import { join, resolve } from 'node:path';
+import { basename, join, resolve } from 'node:path';
 import { BuildError, printable } from '../errors.ts';
 import { removeTree, temporaryName } from '../host/temp.ts';
 import type { LayerInput } from '../tree/entry.ts';
@@ -24,7 +24,7 @@ import type { ExportTools, Receipt } from './tools.ts';
 
 /**
  * Files belong to the caller, keep mode and time, and replace files of the same name; what is in the directory besides
- * stays. Owners and extended attributes are lost (a tar has them), as they are with docker.
+ * stays, unless it is to be deleted: then it is moved aside first, and back again when something fails. Owners and extended attributes are lost (a tar has them), as they are with docker.
  * @throws BuildError `output` also where a file would replace a directory or the other way round; nothing has changed then
  */
 export async function exportLocal(
@@ -41,8 +41,11 @@ export async function exportLocal(
     firstMade = await mkdir(dest, { recursive: true });
     mkdirSync(stage, { mode: 0o700 });
     writeAll(files, stage, signal);
-    for (const move of conflicts(Buffer.from(stage), Buffer.from(dest))) throw inTheWay(move);
-    moveInto(Buffer.from(stage), Buffer.from(dest));
+    if (spec.mode === 'delete') await replaceAll(stage, dest);
+    else {
+      for (const move of conflicts(Buffer.from(stage), Buffer.from(dest))) throw inTheWay(move);
+      moveInto(Buffer.from(stage), Buffer.from(dest));
+    }
     rmdirSync(stage);
   } catch (error) {
     await removeTree(stage);
@@ -51,6 +54,32 @@ export async function exportLocal(
     throw outputFailure(error, dest);
   }
   return { to: [dest] };
+}
+
+/** The content of `stage` in place of everything else in `dest`, which it is in itself. */
+async function replaceAll(stage: string, dest: string): Promise<void> {
+  const aside = join(dest, temporaryName('.slipway-'));
+  mkdirSync(aside, { mode: 0o700 });
+  const own = [basename(stage), basename(aside)].map(name => Buffer.from(name));
+  const [from, to] = [Buffer.from(dest), Buffer.from(aside)];
+  const moveAll = (a: Buffer, b: Buffer) => {
+    for (const name of namesIn(a).filter(each => !own.some(mine => mine.equals(each)))) {
+      renameSync(child(a, name), child(b, name));
+    }
+  };
+  let isFree = false;
+  try {
+    moveAll(from, to);
+    isFree = true;
+    moveInto(Buffer.from(stage), from);
+  } catch (error) {
+    // Before that, what is there is the user's.
+    if (isFree) moveAll(from, Buffer.from(stage));
+    moveAll(to, from);
+    rmdirSync(aside);
+    throw error;
+  }
+  await removeTree(aside);
 }
 
 function writeAll(files: readonly LayerInput[], stage: string, signal: AbortSignal): void {

@@ -33,8 +33,8 @@ export type OutputSpec =
   | (ImageOptions & { readonly kind: 'registry'; readonly byDigest: boolean })
   /** The file system as a tar. */
   | { readonly kind: 'tar'; readonly dest: string }
-  /** The file system as files in a directory. */
-  | { readonly kind: 'local'; readonly dest: string }
+  /** The file system as files in a directory; delete: what else is in there goes away. Default copy. */
+  | { readonly kind: 'local'; readonly dest: string; readonly mode?: 'delete' }
   /** Nothing: the build fills the cache. */
   | { readonly kind: 'cacheonly' };
 
@@ -55,7 +55,7 @@ const keysOf: Readonly<Record<OutputKind, readonly string[]>> = {
   image: ['push', 'push-by-digest', ...imageKeys],
   registry: ['push-by-digest', ...imageKeys],
   tar: ['dest'],
-  local: ['dest'],
+  local: ['dest', 'mode'],
   cacheonly: [],
 };
 
@@ -116,11 +116,17 @@ function makeSpec(kind: OutputKind, values: ReadonlyMap<string, string>, text: s
       const dest = needDest(values, kind, text);
       if (dest === '-')
         throw usage(text, 'a directory cannot go to standard output', 'use type=tar for a stream');
-      return { kind, dest };
+      return { kind, dest, ...modeOf(values.get('mode') ?? 'copy', text) };
     }
     case 'cacheonly':
       return { kind };
   }
+}
+
+function modeOf(mode: string, text: string): { readonly mode?: 'delete' } {
+  if (mode === 'copy') return {};
+  if (mode === 'delete') return { mode };
+  throw usage(text, `there is no mode "${printable(mode)}"`, 'the modes are copy and delete');
 }
 
 /** Comma-separated as in CSV: a field with commas stands in double quotes, a quote in it is doubled. */

@@ -1,6 +1,6 @@
 // Command lines as scripts have them that call docker build.
 import assert from 'node:assert/strict';
-import { mkdirSync, writeFileSync } from 'node:fs';
+import { mkdirSync, readdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, test } from 'node:test';
 import { type Program, program } from '../support/program.ts';
@@ -40,6 +40,28 @@ describe("docker's command lines", () => {
     using slipway = program();
     await slipway.must(['build', '-t', 'app', '--pull', context(slipway)]);
     assert.match((await slipway.must(['history', '-H', 'app'])).stdout, /COPY/);
+  });
+
+  test('-o type=local,mode=delete leaves nothing else in the directory, elsewhere only when that was allowed', async () => {
+    using slipway = program();
+    const cwd = context(slipway);
+    const there = join(slipway.dir, 'there');
+    for (const dir of ['here', '../there']) {
+      mkdirSync(join(cwd, dir));
+      writeFileSync(join(cwd, dir, 'stale'), '');
+    }
+    const to = (dest: string) => ['build', '-o', `type=local,dest=${dest},mode=delete`, '.'];
+    await slipway.must(to('here'), { cwd });
+    assert.deepEqual(readdirSync(join(cwd, 'here')), ['Dockerfile']);
+    const refused = await slipway.run(to('../there'), { cwd });
+    assert.equal(refused.status, 2);
+    assert.match(
+      refused.stderr,
+      /error: mode=delete would delete what else is in .*\/there\n.*buildx\.local\.delete/,
+    );
+    assert.deepEqual(readdirSync(there), ['stale']);
+    await slipway.must([...to('../there'), '--allow=buildx.local.delete'], { cwd });
+    assert.deepEqual(readdirSync(there), ['Dockerfile']);
   });
 
   test('--no-cache=true executes again, --no-cache=false does not', async () => {

@@ -16,6 +16,8 @@ import { checkDestination } from '../../src/export/destination.ts';
 import { exportImage } from '../../src/export/export.ts';
 import { parseOutput } from '../../src/export/output-spec.ts';
 import type { Receipt } from '../../src/export/tools.ts';
+import { mountTmpfs, unmount } from '../../src/host/mount.ts';
+import { enterMountNamespace } from '../../src/host/namespace.ts';
 import { hostPlatform } from '../../src/image/platform.ts';
 import { exporterContract } from '../contracts/exporter.ts';
 import { type ExportBench, never, withExportBench } from '../support/small-image.ts';
@@ -294,6 +296,37 @@ describe('files in a directory', () => {
       assert.equal(lstatSync(join(bench.cwd, 'out/bin/tool')).isFile(), true);
     }));
 
+  it('take the place of everything else in the directory with mode=delete, links not followed', () =>
+    withExportBench(async bench => {
+      const outside = join(bench.cwd, 'outside');
+      mkdirSync(outside);
+      writeFileSync(join(outside, 'file'), 'keep me');
+      mkdirSync(join(bench.cwd, 'out/bin/tool'), { recursive: true });
+      writeFileSync(join(bench.cwd, 'out/bin/tool/old'), '');
+      writeFileSync(join(bench.cwd, 'out/stale'), '');
+      symlinkSync(outside, join(bench.cwd, 'out/closed'));
+      await run(bench, 'type=local,dest=out,mode=delete');
+      await run(bench, 'type=local,dest=fresh,mode=copy');
+      const names = (dir: string) =>
+        readdirSync(join(bench.cwd, dir), { recursive: true, encoding: 'latin1' }).sort();
+      assert.deepEqual(names('out'), names('fresh'));
+      assert.equal(readFileSync(join(outside, 'file'), 'utf8'), 'keep me');
+    }));
+
+  it('leave everything as it was when what is there cannot be moved', () =>
+    withExportBench(async bench => {
+      mkdirSync(join(bench.cwd, 'out/mounted'), { recursive: true });
+      for (const name of ['a', 'z']) writeFileSync(join(bench.cwd, 'out', name), 'mine');
+      enterMountNamespace();
+      mountTmpfs(join(bench.cwd, 'out/mounted'));
+      try {
+        await assert.rejects(run(bench, 'type=local,dest=out,mode=delete'), { code: 'output' });
+        assert.deepEqual(readdirSync(join(bench.cwd, 'out')).sort(), ['a', 'mounted', 'z']);
+      } finally {
+        unmount(join(bench.cwd, 'out/mounted'));
+      }
+    }));
+
   it('do not go through a directory that is a link to elsewhere', () =>
     withExportBench(async bench => {
       mkdirSync(join(bench.cwd, 'elsewhere'));
@@ -355,6 +388,35 @@ describe('a destination that cannot work', () => {
       await check('type=docker,dest=/dev/null');
       await check('type=registry');
       assert.deepEqual(readdirSync(cwd).sort(), ['dir', 'file']);
+    }));
+
+  it('is one outside of the working directory whose other files would be deleted, unless that was allowed', () =>
+    withExportBench(async ({ tools, cwd }) => {
+      mkdirSync(join(cwd, 'here/below'), { recursive: true });
+      mkdirSync(join(cwd, 'there'));
+      symlinkSync('../there', join(cwd, 'here/link'));
+      const check = (dest: string, more = {}) =>
+        checkDestination(parseOutput(`type=local,mode=delete,dest=${dest}`), {
+          ...tools,
+          cwd: join(cwd, 'here'),
+          ...more,
+        });
+      for (const dest of ['below', 'new/deep', '..below', './below/../x', join(cwd, 'here/below')])
+        await check(dest);
+      for (const dest of [
+        '.',
+        '..',
+        '../there',
+        'link',
+        'link/x',
+        '/nowhere',
+        'below/../..',
+        `${cwd}/heretoo`,
+      ]) {
+        await assert.rejects(check(dest), { code: 'usage', message: /^mode=delete would delete/ }, dest);
+      }
+      await check('../there', { allow: new Set(['buildx.local.delete']) });
+      await checkDestination(parseOutput('type=local,dest=../there'), { ...tools, cwd: join(cwd, 'here') });
     }));
 
   it('may be a device, which stays one', () =>

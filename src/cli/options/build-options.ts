@@ -154,7 +154,7 @@ function addOwnOptions(command: Command): Command {
     .addOption(
       repeated(
         '--allow <entitlement>',
-        'let the Dockerfile use security.insecure, network.host, device (any) or device=NAME[,alias=WORD]',
+        'let the Dockerfile use security.insecure, network.host, device (any) or device=NAME[,alias=WORD]; buildx.local.delete',
       ),
     )
     .addOption(

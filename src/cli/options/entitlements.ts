@@ -4,15 +4,16 @@ import { resolve } from 'node:path';
 import type { BuildRequest, DeviceAllowance } from '../../build/request.ts';
 import { csvFields } from '../../dockerfile/csv.ts';
 import { BuildError, printable } from '../../errors.ts';
+import { deleteEntitlement } from '../../export/destination.ts';
 import { parseDeviceName } from '../../sandbox/cdi/names.ts';
 
-/** As docker's --allow: `network.host`, `security.insecure`, `device[=name[,alias=word]]`. @throws BuildError `usage` */
+/** As docker's --allow: `network.host`, `security.insecure`, `buildx.local.delete`, `device[=name[,alias=word]]`. @throws BuildError `usage` */
 export function entitlements(texts: readonly string[]): Pick<BuildRequest, 'allow' | 'allowDevices'> {
   const devices = texts.filter(text => /^device(?:=|$)/.test(text)).map(text => deviceOf(text));
   const others = texts.filter(text => !/^device(?:=|$)/.test(text));
-  const known = ['network.host', 'security.insecure', 'device', 'device=NAME'];
+  const known = ['network.host', 'security.insecure', deleteEntitlement, 'device', 'device=NAME'];
   for (const name of others) {
-    if (known.slice(0, 2).includes(name)) continue;
+    if (known.slice(0, 3).includes(name)) continue;
     throw usage(`--allow ${printable(name)} is not an entitlement`, `known: ${known.join(', ')}`);
   }
   const names = devices.flatMap(device => device ?? []);

@@ -12,6 +12,7 @@ import { formatFindings, type LintFormat } from '../dockerfile/lint/report.ts';
 import { lintDockerfile } from '../dockerfile/lint/run.ts';
 import { parseDockerfile } from '../dockerfile/parse.ts';
 import { BuildError, type Diagnostic } from '../errors.ts';
+import type { ImageConfig } from '../image/config.ts';
 import { hostPlatform } from '../image/platform.ts';
 import { refuseUnreadable } from '../plan/faults.ts';
 import type { PlanOptions } from '../plan/options.ts';
@@ -63,17 +64,22 @@ export async function readStages(request: BuildRequest, session: Session): Promi
   return dockerfile;
 }
 
+/** What the images of a file say. */
+export type LookUp = (outline: Outline) => Promise<ReadonlyMap<string, ImageConfig>>;
+
 /**
  * Prints what the checks find: in all stages, or in those that a target needs. The status becomes 1 when there is
  * anything; what stops the file from being planned is part of JSON and SARIF.
+ * @param lookUp absent: nothing is said about what images set
  * @throws BuildError `dockerfile` for text, after the findings
  */
 export async function printChecks(
   format: LintFormat,
   request: BuildRequest,
   session: Session,
+  lookUp?: LookUp,
 ): Promise<void> {
-  const { findings, failure } = check(await openDockerfile(request, session));
+  const { findings, failure } = await check(await openDockerfile(request, session), session, lookUp);
   if (format === 'text' && failure) {
     if (findings.length > 0) session.out(formatFindings(format, findings));
     throw failure;
@@ -82,10 +88,11 @@ export async function printChecks(
   if (findings.length > 0 || failure) session.status = 1;
 }
 
-function check({ dockerfile, options, ignore }: OpenedFile): {
-  readonly findings: readonly Diagnostic[];
-  readonly failure?: BuildError;
-} {
+async function check(
+  { dockerfile, options, ignore }: OpenedFile,
+  session: Session,
+  lookUp: LookUp | undefined,
+): Promise<{ readonly findings: readonly Diagnostic[]; readonly failure?: BuildError }> {
   let outline: Outline;
   try {
     outline = makeOutline(dockerfile, { ...options, keepUnused: options.target === undefined });
@@ -97,8 +104,24 @@ function check({ dockerfile, options, ignore }: OpenedFile): {
       failure,
     };
   }
-  const context = lintContext({ dockerfile, outline, ignore, configs: new Map() });
+  const configs = lookUp === undefined ? new Map() : await lookUpOrWarn(outline, session, lookUp);
+  const context = lintContext({ dockerfile, outline, ignore, configs });
   return { findings: lintDockerfile(dockerfile, context) };
+}
+
+/** A file can be checked without its images, less thoroughly. */
+async function lookUpOrWarn(
+  outline: Outline,
+  session: Session,
+  lookUp: LookUp,
+): Promise<ReadonlyMap<string, ImageConfig>> {
+  try {
+    return await lookUp(outline);
+  } catch (error) {
+    if (!(error instanceof BuildError) || session.signal.aborted) throw error;
+    session.err(`warning: what the images set is not checked: ${error.message}\n`);
+    return new Map();
+  }
 }
 
 function failuresOf({

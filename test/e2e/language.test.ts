@@ -448,6 +448,20 @@ test('checks: without a target all stages are looked at, and what cannot be buil
   assert.match(targets.stdout, /unused/);
 });
 
+test('checks: --check knows what the images set, lint asks for none, and without them what can be checked is', async () => {
+  const dir = busybox('LABEL a=$NOBODY b=$PATH\n');
+  const checked = await slipway.run(['build', '--check', dir]);
+  assert.equal(checked.status, 1);
+  assert.match(checked.stdout, /1 warning.*\n\n.*UndefinedVar.*\n.*\$NOBODY/);
+  assert.equal((await slipway.run(['lint', dir])).status, 0);
+  const foreign = await slipway.run(['build', '--check', '--platform=linux/arm64', busybox('')]);
+  assert.match(foreign.stdout, /InvalidBaseImagePlatform/);
+  writeFileSync(join(dir, 'Dockerfile'), 'FROM oci-archive:missing.tar\nLABEL a=$NOBODY\nMAINTAINER me\n');
+  const without = await slipway.run(['build', '--check', dir]);
+  assert.match(without.stdout, /1 warning.*\n\n.*MaintainerDeprecated/);
+  assert.match(without.stderr, /warning: what the images set is not checked: .*missing\.tar/);
+});
+
 test('--call shows arguments and stages without building, as text or JSON', async () => {
   const dir = busybox('# VERSION of the thing\nARG VERSION=1\nRUN exit 1\n');
   const outline = await slipway.must(['build', '--call=outline', dir]);

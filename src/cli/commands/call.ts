@@ -27,7 +27,9 @@ export async function callBuild(
     });
   }
   if (method === 'check') {
-    await printChecks(format === 'json' ? 'json' : 'text', request, session);
+    await printChecks(format === 'json' ? 'json' : 'text', request, session, outline =>
+      baseConfigs(outline, request, session, command, registries),
+    );
     return;
   }
   const { describeOutline, formatOutline, formatTargets, listTargets } = await import('../../plan/call.ts');
@@ -44,7 +46,7 @@ export async function callBuild(
   );
 }
 
-/** What the images in reach say: their ONBUILD triggers are part of the outline. */
+/** What the images in reach say: their ONBUILD triggers are part of the outline, their variables known to the checks. */
 async function baseConfigs(
   outline: Outline,
   request: BuildRequest,

@@ -1,10 +1,9 @@
 // From a Dockerfile to its stages: https://docs.docker.com/reference/dockerfile/
 // What the user wrote wrong becomes diagnostics, as many as can be found at once.
 import type { Diagnostic, SourceFile, SourceRange } from '../errors.ts';
-import { quoted } from './chars.ts';
+import { checkSyntax, otherLanguage } from './frontend.ts';
 import type {
   ArgInstruction,
-  Directives,
   Dockerfile,
   FromInstruction,
   Instruction,
@@ -44,6 +43,8 @@ export function parseDockerfile(file: SourceFile): Dockerfile {
   const { stages, globalArgs } = collector;
   if (stages.length === 0 && !collector.saidNoStage) problems.push(...checkWhole(file, scanned));
   problems.push(...checkSyntax(directives));
+  const other = problems.some(isError) ? otherLanguage(file) : undefined;
+  if (other !== undefined) return { file, directives, globalArgs, stages, diagnostics: [other] };
   return { file, directives, globalArgs, stages, diagnostics: inOrder(problems) };
 }
 
@@ -148,27 +149,6 @@ function explainGlued(problems: Diagnostic[], previous: ScannedInstruction | und
   if (!/[^\s<]<<-?["'\w]/.test(previous.source.text)) return;
   const hint = 'if the line above should open a heredoc: << opens one only at the beginning of a word';
   problems[problems.length - 1] = { ...last, hint };
-}
-
-/** Frontends whose language is the one read here, whatever registry they come from. */
-const OWN_FRONTEND = /(^|\/)docker\/dockerfile(-upstream)?([:@]|$)/;
-
-function checkSyntax({ syntax }: Directives): Diagnostic[] {
-  if (syntax === undefined) return [];
-  const found = foreignFrontend(syntax.raw);
-  return found === undefined ? [] : [{ ...found, range: syntax.range }];
-}
-
-/**
- * A frontend of another language would be run by the reference implementation; here it is not.
- * @param syntax value of the directive, or of the build arg BUILDKIT_SYNTAX
- * @returns the warning without a place, undefined for the frontend whose language this is
- */
-export function foreignFrontend(syntax: string): Diagnostic | undefined {
-  const image = syntax.split(' ')[0] ?? '';
-  if (OWN_FRONTEND.test(image)) return undefined;
-  const message = `the frontend ${quoted(image)} is not run: the file is read as an ordinary Dockerfile`;
-  return { severity: 'warning', rule: 'foreign-frontend', message };
 }
 
 function nulCharacter(range: SourceRange): Diagnostic {

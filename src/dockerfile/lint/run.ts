@@ -1,8 +1,8 @@
 // Runs the checks over a Dockerfile: https://docs.docker.com/reference/build-checks/
 import { BuildError, type Diagnostic } from '../../errors.ts';
 import { parseCheck } from '../directives.ts';
+import { foreignFrontend } from '../frontend.ts';
 import type { Directives, Dockerfile } from '../instructions.ts';
-import { foreignFrontend } from '../parse.ts';
 import type { Finding, Rule } from './rule.ts';
 import { rules } from './rules.ts';
 import { type LintContext, makeSubject } from './subject.ts';

@@ -80,7 +80,13 @@ function bears(pid: string, [first, second]: StrayMark): boolean {
   const limits = readOr(`/proc/${pid}/limits`, '');
   if (!new RegExp(`^Max msgqueue size\\s+${first}\\s+${first}\\s`, 'm').test(limits)) return false;
   if (!new RegExp(`^Max pending signals\\s+${second}\\s+${second}\\s`, 'm').test(limits)) return false;
-  return !/^State:\s+[ZX]/m.test(readOr(`/proc/${pid}/status`, 'State: Z'));
+  return !isDead(readOr(`/proc/${pid}/status`, ''));
+}
+
+/** A process whose first thread alone has ended is called a zombie, too. */
+function isDead(status: string): boolean {
+  if (status === '') return true;
+  return /^State:\s+[ZX]/m.test(status) && !/^Threads:\s+([2-9]|\d\d)/m.test(status);
 }
 
 /** @returns false when the kernel does not allow it: without CAP_KILL, root cannot end what runs as another user */

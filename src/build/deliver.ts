@@ -8,6 +8,7 @@ import { type ExportInput, type FinishedImage, namesOf } from '../export/finishe
 import { type OutputSpec, parseOutput } from '../export/output-spec.ts';
 import type { Push, Receipt, StreamBlob } from '../export/tools.ts';
 import type { Descriptor } from '../image/descriptor.ts';
+import { formatReference } from '../image/reference.ts';
 import { makeView } from '../layer/view.ts';
 import type { BuildRequest } from './request.ts';
 import type { Tools } from './tools.ts';
@@ -36,6 +37,24 @@ export async function checkDestinations(
   for (const spec of request.outputs) {
     await checkDestination(spec, { cwd: request.cwd, allow: request.allow, ...delivery });
   }
+}
+
+/** Whether the registry of a name would let the image in. @throws BuildError `auth`, `not-found` */
+export type CheckPushRight = (name: string, signal: AbortSignal) => Promise<void>;
+
+/** What a registry refuses is said before anything is built. @throws BuildError `auth`, `not-found` */
+export async function checkPushRights(
+  { outputs, tags }: BuildRequest,
+  check: CheckPushRight,
+  signal: AbortSignal,
+): Promise<void> {
+  const names = new Set<string>();
+  for (const spec of outputs) {
+    const isPushed = spec.kind === 'registry' || (spec.kind === 'image' && spec.push);
+    if (isPushed) for (const name of spec.names ?? tags.map(formatReference)) names.add(name);
+  }
+  // One after the other: a refusal is one message.
+  for (const name of names) await check(name, signal);
 }
 
 /** @throws BuildError `output`, `network`, `auth`, ...; an output that failed leaves nothing under its name */

@@ -3,6 +3,7 @@ import { availableParallelism, homedir } from 'node:os';
 import { join } from 'node:path';
 import type { Command } from 'commander';
 import { makeBaseFinder } from '../build/base-finder.ts';
+import type { CheckPushRight } from '../build/deliver.ts';
 import type { Tools } from '../build/tools.ts';
 import { openRecords } from '../cache/records.ts';
 import { openStatIndex } from '../cache/stat-index.ts';
@@ -75,6 +76,7 @@ export interface Wired {
   readonly tools: Tools;
   readonly push: Push;
   readonly stream: StreamBlob;
+  readonly checkPushRight: CheckPushRight;
   /** For commands that work on images. */
   readonly images: ImageTools;
   [Symbol.asyncDispose](): Promise<void>;
@@ -167,6 +169,8 @@ export async function openTools(session: Session, command: Command, options: Wir
       signal: session.signal,
     },
     stream: async (name, signal) => (await network.registries()).stream(parseReference(name), signal),
+    checkPushRight: async (name, signal) =>
+      (await network.registries()).checkPushRight(parseReference(name), signal),
     push: async (target, signal) => {
       const { pushStored } = await import('../registry/push-stored.ts');
       const { tag: _, ...untagged } = parseReference(target.name);

@@ -15,6 +15,7 @@ import { Endpoints, type Repository } from './endpoints.ts';
 import { listReferrers, listRepositories, listTags } from './lists.ts';
 import { type FetchedImage, type FetchedManifest, fetchImage, fetchManifest } from './manifests.ts';
 import { type PushedReference, type PushRequest, pushImage } from './push.ts';
+import { checkPushRight } from './push-right.ts';
 import { openRegistriesConf, type RegistriesConf } from './registries-conf.ts';
 import { type BlobStream, openBlobStream } from './upload-stream.ts';
 
@@ -79,6 +80,8 @@ export interface Registries {
   ): Promise<void>;
   /** Sends blobs and documents, tags last. @returns what each reference now stands for */
   push(request: PushRequest, signal: AbortSignal): Promise<readonly PushedReference[]>;
+  /** Asks whether a push would be let in, without sending anything. @throws BuildError `auth`, `not-found` */
+  checkPushRight(repository: Repository, signal: AbortSignal): Promise<void>;
   /** Begins to send a blob that is still being made; where that fails it is for {@link push} to send it. */
   stream(repository: Repository, signal: AbortSignal): BlobStream;
   listTags(repository: Repository, signal: AbortSignal): Promise<readonly string[]>;
@@ -178,6 +181,10 @@ class ConfiguredRegistries implements Registries {
 
   push(request: PushRequest, signal: AbortSignal): Promise<readonly PushedReference[]> {
     return pushImage(this.#endpoints, request, signal);
+  }
+
+  checkPushRight(repository: Repository, signal: AbortSignal): Promise<void> {
+    return checkPushRight(this.#endpoints, repository, signal);
   }
 
   stream(repository: Repository, signal: AbortSignal): BlobStream {

@@ -221,7 +221,7 @@ describe('a registry behind a SOCKS5 proxy', () => {
 });
 
 describe('a registry that says no', () => {
-  it('names scope, repository and login for a denied push, and keeps its tags', async () => {
+  it('names scope, repository and login for a denied push, before a build begins too, and keeps its tags', async () => {
     let mayPush = true;
     const account = { username: 'ada', password: 'secret' };
     await using tokens = await startTokenServer({
@@ -250,6 +250,12 @@ describe('a registry that says no', () => {
     assert.equal(denied.status, 1);
     assert.match(denied.stderr, /repository:team\/readonly:pull,push/);
     assert.match(denied.stderr, new RegExp(`slipway login ${registry.host}`));
+    const context = mkdtempSync(join(slipway.dir, 'context-'));
+    writeFileSync(join(context, 'Dockerfile'), 'FROM nowhere.invalid/x\n');
+    const unbuilt = await slipway.run(['build', '--push', '-t', name, context], { env });
+    assert.equal(unbuilt.status, 1);
+    assert.match(unbuilt.stderr, /repository:team\/readonly:pull,push/);
+    assert.doesNotMatch(unbuilt.stderr, /nowhere/);
     using other = fresh({ DOCKER_CONFIG: join(slipway.dir, 'docker-config'), ...env });
     const inspected = await other.must(['pull', name]);
     assert.ok((inspected.stdout + inspected.stderr).includes(first), 'the tag is what it was');

@@ -35,6 +35,7 @@ export function testRegistries(options: Partial<RegistriesOptions> = {}): TestRe
     fetchManifest: (...args) => registries.fetchManifest(...args),
     download: (...args) => registries.download(...args),
     push: (...args) => registries.push(...args),
+    checkPushRight: (...args) => registries.checkPushRight(...args),
     stream: (...args) => registries.stream(...args),
     listTags: (...args) => registries.listTags(...args),
     listRepositories: (...args) => registries.listRepositories(...args),

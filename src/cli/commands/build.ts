@@ -87,14 +87,19 @@ async function buildAndDeliver(
   command: Command,
   emit: Emit,
 ): Promise<Built> {
-  const [{ openTools }, { build }, { checkDestinations, deliver }, { healing }, { openCaches }] =
-    await Promise.all([
-      import('../wire.ts'),
-      import('../../build/build.ts'),
-      import('../../build/deliver.ts'),
-      import('../../build/heal.ts'),
-      import('../remote-caches.ts'),
-    ]);
+  const [
+    { openTools },
+    { build },
+    { checkDestinations, checkPushRights, deliver },
+    { healing },
+    { openCaches },
+  ] = await Promise.all([
+    import('../wire.ts'),
+    import('../../build/build.ts'),
+    import('../../build/deliver.ts'),
+    import('../../build/heal.ts'),
+    import('../remote-caches.ts'),
+  ]);
   const written = watched(process.stdout);
   const stdout = { stdout: written.stream, stdoutIsTerminal: process.stdout.isTTY === true };
   await checkDestinations(request, stdout);
@@ -107,6 +112,7 @@ async function buildAndDeliver(
     registries,
     offline,
   });
+  if (!offline) await checkPushRights(request, wired.checkPushRight, session.signal);
   const warn = (text: string) => session.err(`warning: ${text}\n`);
   const caches = await openCaches(request, wired, warn);
   const work = async () => {

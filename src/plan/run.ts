@@ -90,13 +90,14 @@ function planMounts(line: RunInstruction, state: StageState, context: StageConte
   const { env } = state.scope;
   const expand = (raw: string) => expandWord(raw, env, context.args.escape).value;
   const workdir = workdirOf(state);
-  let sshCount = 0;
+  let sshMounts = 0;
   return line.mounts.map(flag => {
     const result = resolveMount(flag, expand, { workdir });
     if ('problem' in result) throw asError(result.problem);
     const { mount } = result;
     if (mount.type !== 'ssh') return specOf(mount, flag, context);
-    return { ...mount, target: mount.target ?? `/run/buildkit/ssh_agent.${sshCount++}` };
+    const n = sshMounts++;
+    return { ...mount, target: mount.target ?? `/run/buildkit/ssh_agent.${n}` };
   });
 }
 

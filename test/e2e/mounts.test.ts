@@ -148,7 +148,7 @@ test('secret: its value is not part of the cache key and is nowhere in the store
   assert.equal(await must(['sh', '-c', 'grep -r "canary-[a-z]*-77" "$0" || true', slipway.store]), '');
 });
 
-test('ssh: the agent of --ssh behind SSH_AUTH_SOCK, and an error when a required one was not lent', async () => {
+test('ssh: the agent of --ssh behind SSH_AUTH_SOCK; places, owner and mode; an error when a required one was not lent', async () => {
   const socket = join(mkdtempSync(join(slipway.dir, 'agent-')), 's');
   const agent = createServer(peer => peer.on('error', () => {}).end('agent'));
   await new Promise<void>(resolve => agent.listen(socket, () => resolve()));
@@ -163,6 +163,19 @@ RUN --mount=type=ssh,id=other,target=/agent echo "\${SSH_AUTH_SOCK:-none}"
       '/run/buildkit/ssh_agent.0',
       'agent',
       'none',
+    ]);
+    const several = busybox(`RUN --mount=type=ssh,id=a,target=/t --mount=type=ssh,id=b \\
+  --mount=type=ssh,id=a,mode=0666,uid=33,gid=34 \\
+  echo "$SSH_AUTH_SOCK"; stat -c '%n %a %u:%g' /t /run/buildkit/*
+ENV SSH_AUTH_SOCK=/mine
+RUN --mount=type=ssh,id=a echo "$SSH_AUTH_SOCK"
+`);
+    assert.deepEqual(await printed(several, '--ssh', `a=${socket}`, '--ssh', `b=${socket}`), [
+      '/t',
+      '/t 600 0:0',
+      '/run/buildkit/ssh_agent.1 600 0:0',
+      '/run/buildkit/ssh_agent.2 666 33:34',
+      '/mine',
     ]);
     await refused(busybox('RUN --mount=type=ssh,required true\n'), /--ssh default/);
   } finally {

@@ -199,7 +199,8 @@ class Opener {
     this.#closers.push(proxy.close);
     const source = proxy.path;
     this.mounts.push({ kind: 'bind', source, target: mount.target, readonly: false, isFile: true });
-    if (this.#sockets++ === 0) this.env.push(`SSH_AUTH_SOCK=${mount.target}`);
+    const isSet = this.#step.env.some(entry => entry.startsWith('SSH_AUTH_SOCK='));
+    if (this.#sockets++ === 0 && !isSet) this.env.push(`SSH_AUTH_SOCK=${mount.target}`);
   }
 
   /** A file that exists in memory only, bound read-only. */

@@ -2,6 +2,7 @@
 import type { Command } from 'commander';
 import { BuildError } from '../errors.ts';
 import { rootlessOf } from '../host/ids.ts';
+import { endWithParent } from '../host/parent.ts';
 import { withOwnNames } from './docker-names.ts';
 import { exitStatusOf } from './exit-status.ts';
 import { withoutGoForms } from './go-flags.ts';
@@ -28,6 +29,7 @@ export function main(argv: readonly string[]): void {
 
 async function run(session: Session): Promise<number> {
   try {
+    endWithParent(session.env);
     // Scripts ask for the version often; it needs none of the rest.
     if (session.argv.length === 1 && ['--version', '-v'].includes(session.argv[0] ?? '')) {
       const { version } = await import('./version.ts');

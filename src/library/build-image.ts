@@ -1,7 +1,8 @@
 // Builds an image for a program in Node. The command does it, as a process of its own: it may enter namespaces and mount,
-// which would change the caller's process, and as an ordinary user it has to start anew in any case.
+// which would change the caller's process, and as an ordinary user it has to start anew in any case. It ends with the caller.
 import { fileURLToPath } from 'node:url';
 import { BuildError } from '../errors.ts';
+import { parentMark } from '../host/parent.ts';
 import { runProgram } from '../host/process.ts';
 import type { Descriptor } from '../image/descriptor.ts';
 import { argumentsOf, type ImageBuild } from './image-build.ts';
@@ -32,7 +33,7 @@ export async function buildImage(build: ImageBuild): Promise<BuiltImage> {
   const { args, secrets } = argumentsOf(build);
   const messages = new Messages(build);
   const end = await runProgram([process.execPath, program, ...args], {
-    env: { ...definedOf(build.env ?? process.env), ...secrets },
+    env: { ...definedOf(build.env ?? process.env), ...secrets, [parentMark]: String(process.pid) },
     onOutput: (stream, chunk) => {
       if (stream === 'stderr') messages.add(chunk);
     },

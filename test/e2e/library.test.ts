@@ -1,11 +1,15 @@
 // The library as a program in Node uses it: the bundle that package.json's exports name.
 import assert from 'node:assert/strict';
+import { spawn } from 'node:child_process';
+import { once } from 'node:events';
 import { existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { after, before, test } from 'node:test';
+import { setTimeout as sleep } from 'node:timers/promises';
 import { pathToFileURL } from 'node:url';
 import type * as Library from '../../src/index.ts';
 import { type BaseRegistry, startRegistry } from '../support/fixtures.ts';
+import { processesWith, waitUntilGone } from '../support/processes.ts';
 import { type Program, program } from '../support/program.ts';
 import { repoRoot } from '../support/repo.ts';
 
@@ -140,4 +144,24 @@ test('--progress=rawjson writes nothing but JSON, whatever happens', async () =>
   ]);
   assert.deepEqual(await kinds('FROM scratch\nCOPY x /\n'), ['error']);
   assert.deepEqual(await kinds('FROM scratch\n', '--cache-ttl=never'), ['error']);
+});
+
+test('buildImage and its steps end when the program that has called it is killed', async () => {
+  using slipway = program();
+  const marker = '577701';
+  const { env, ...build } = project(slipway, `FROM busybox\nRUN sleep ${marker}\n`);
+  const script = `
+    import { buildImage } from ${JSON.stringify(pathToFileURL(join(repoRoot, 'dist/app/index.js')).href)};
+    await buildImage(${JSON.stringify(build)});
+  `;
+  const argv = ['--input-type=module', '-e', script];
+  const child = spawn(process.execPath, argv, { env, stdio: ['ignore', 'ignore', 'inherit'] });
+  while (processesWith(`sleep\0${marker}`).length === 0) {
+    assert.equal(child.exitCode, null);
+    await sleep(20);
+  }
+  child.kill('SIGKILL');
+  await once(child, 'exit');
+  await waitUntilGone(slipway.store);
+  await waitUntilGone(marker);
 });

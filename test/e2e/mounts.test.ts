@@ -108,13 +108,14 @@ RUN ls -A / | grep -x t || echo gone
   assert.equal(lines.at(-1), 'gone');
 });
 
-test('secret: a file of mode 0400, a variable, both; owner and mode as asked; absent when it is optional', async () => {
+test('secret: a file of mode 0400, a variable, both; owner and mode as asked; absent or empty when it is optional', async () => {
   const dir =
     busybox(`RUN --mount=type=secret,id=one stat -c '%n %a %u:%g' /run/secrets/one; wc -c < /run/secrets/one
 RUN --mount=type=secret,id=one,target=/etc/key,mode=0440,uid=5,gid=6 stat -c '%a %u:%g' /etc/key
 RUN --mount=type=secret,id=one,env=ONE echo "length \${#ONE}"; ls /run/secrets 2>/dev/null || echo no file
 RUN --mount=type=secret,id=one,env=ONE,target=/both echo "length \${#ONE}" && wc -c < /both
 RUN --mount=type=secret,id=none test -e /run/secrets/none || echo absent
+RUN --mount=type=secret,id=none,env=NONE set -u; echo "nothing=$NONE"
 `);
   const secret = ['--secret', 'id=one,env=ONE_VALUE'];
   const { stderr } = await slipway.must(['build', '--progress=plain', ...secret, dir], {
@@ -130,6 +131,7 @@ RUN --mount=type=secret,id=none test -e /run/secrets/none || echo absent
     'length 11',
     '11',
     'absent',
+    'nothing=',
   ]);
 });
 

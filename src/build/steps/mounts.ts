@@ -175,7 +175,11 @@ class Opener {
   #secret(mount: Extract<MountSpec, { type: 'secret' }>): void {
     const value = this.#scope.request.secrets.get(mount.id);
     if (value === undefined) {
-      if (!mount.required) return;
+      if (!mount.required) {
+        // A script under `set -u` may ask for it.
+        if (mount.env !== undefined) this.env.push(`${mount.env}=`);
+        return;
+      }
       throw new BuildError('usage', `the secret "${mount.id}" is required and was not given`, {
         hint: `pass --secret id=${mount.id},src=PATH or --secret id=${mount.id},env=NAME`,
       });

@@ -78,12 +78,12 @@ async function readManifest(place: Endpoint, which: string, signal: AbortSignal)
   });
   refuseEncoding(answer.header('content-encoding'), place.host.name);
   const bytes = await readBody(answer, maxManifestBytes, `${what} of ${place.shown}`);
-  const digest = isDigest(which) ? verified(bytes, which, what) : digestOf(bytes);
   const announced = answer.header('docker-content-digest');
-  if (!isDigest(which) && isDigest(announced)) verified(bytes, announced, what);
+  const expected = isDigest(which) ? which : announced;
+  const digest = isDigest(expected) ? verified(bytes, expected, what) : digestOf(bytes);
   const mediaType = sentType(answer.header('content-type'), bytes);
   return {
-    descriptor: { mediaType, digest: isDigest(announced) ? announced : digest, size: bytes.length },
+    descriptor: { mediaType, digest, size: bytes.length },
     bytes,
     document: parseManifest(bytes, mediaType),
   };

@@ -152,6 +152,17 @@ describe('a manifest', () => {
     await assert.rejects(t.resolve('app:1'), { code: 'integrity' });
   });
 
+  it('keeps the digest that it was asked for by, whatever its header announces', async () => {
+    await using t = await setUp();
+    const { digest } = addImage(t.registry, 'app', '1');
+    const { bytes } = t.registry.manifests.get('app:1') ?? assert.fail();
+    t.registry.script({ path: /manifests/ }, x =>
+      x.answer(200, { 'content-type': ociManifest, 'docker-content-digest': sha256('x') }, bytes),
+    );
+    const image = await t.resolve(`app@${digest}`);
+    assert.deepEqual([image.descriptor.digest, image.top.digest], [digest, digest]);
+  });
+
   it('is recognised when the server says only that it is JSON', async () => {
     await using t = await setUp();
     addImage(t.registry, 'app', '1');

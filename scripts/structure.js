@@ -22,6 +22,7 @@ const sees = {
   load: ['archive', 'tree', 'store', 'host'],
   registry: ['host', 'store'],
   artifact: ['host', 'load', 'registry', 'store', 'tree'],
+  signing: ['artifact', 'registry'],
   snapshot: ['sandbox', 'tree', 'host'],
   sandbox: ['tree', 'host'],
   dockerfile: [],

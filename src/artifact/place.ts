@@ -16,8 +16,8 @@ export interface Artifact {
 /** What is to be published. */
 export interface Draft {
   readonly configType: string;
-  /** Default: the config's type. */
-  readonly artifactType?: string;
+  /** Default: the config's type; false: the manifest says none, as before OCI image-spec 1.1. */
+  readonly artifactType?: string | false;
   readonly config: string;
   readonly layers: readonly Descriptor[];
 }
@@ -59,7 +59,7 @@ export function documentsOf({ configType, artifactType = configType, config, lay
   const bytes = encodeManifest({
     kind: 'manifest',
     mediaType: mediaTypes.ociManifest,
-    artifactType,
+    ...(artifactType ? { artifactType } : {}),
     config: configDescriptor,
     layers,
     annotations: {},

@@ -5,7 +5,7 @@ import type { Digest } from '../image/digest.ts';
 import { maxManifestBytes } from '../image/manifest.ts';
 import type { Platform } from '../image/platform.ts';
 import { familiarReference, type Reference } from '../image/reference.ts';
-import type { BlobSink } from '../registry/download.ts';
+import { MemorySink } from '../registry/download.ts';
 import { rankCandidates } from '../registry/manifests.ts';
 import { addOrigin } from '../registry/pull.ts';
 import { memoryBlob } from '../registry/push.ts';
@@ -148,24 +148,8 @@ class RegistryPlace implements Place, Register {
         `the config of ${this.name} has ${config.size} bytes; more than ${maxManifestBytes} are not read`,
       );
     }
-    const sink = new Memory();
+    const sink = new MemorySink();
     await this.#options.registries.download(this.#reference, config, sink, signal);
     return { descriptor, manifest: document, config: sink.bytes };
-  }
-}
-
-class Memory implements BlobSink {
-  #parts: Uint8Array[] = [];
-
-  async write(chunk: Uint8Array): Promise<void> {
-    this.#parts.push(Uint8Array.from(chunk));
-  }
-
-  async restart(): Promise<void> {
-    this.#parts = [];
-  }
-
-  get bytes(): Buffer {
-    return Buffer.concat(this.#parts);
   }
 }

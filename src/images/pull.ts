@@ -17,12 +17,21 @@ export interface Pulled {
   readonly platform: Platform;
 }
 
-/** @throws BuildError `not-found`, `auth`, `network`, ...; no name changes then */
-export async function pullInto(reference: Reference, platform: Platform, tools: ImageTools): Promise<Pulled> {
+/**
+ * @param pinned what is fetched under the reference's names, whatever its tag stands for by now
+ * @throws BuildError `not-found`, `auth`, `network`, ...; no name changes then
+ */
+export async function pullInto(
+  reference: Reference,
+  platform: Platform,
+  tools: ImageTools,
+  pinned = reference.digest,
+): Promise<Pulled> {
   const { store, signal } = tools;
-  const image = await pullImage(await tools.registries(), store, reference, platform, signal);
-  await fetchLayers(image.manifest, tools);
   const { domain, path, tag } = reference;
+  const asked = pinned ? { domain, path, digest: pinned } : reference;
+  const image = await pullImage(await tools.registries(), store, asked, platform, signal);
+  await fetchLayers(image.manifest, tools);
   const byDigest = formatReference({ domain, path, digest: reference.digest ?? image.top.digest });
   const name = reference.digest ? byDigest : formatReference({ domain, path, ...(tag ? { tag } : {}) });
   const isNew = store.names.get(name)?.descriptor.digest !== image.descriptor.digest;

@@ -16,6 +16,23 @@ export interface BlobSink {
   restart(): Promise<void>;
 }
 
+/** Keeps a blob in memory; whoever uses it looks at the size first. */
+export class MemorySink implements BlobSink {
+  #parts: Uint8Array[] = [];
+
+  async write(chunk: Uint8Array): Promise<void> {
+    this.#parts.push(Uint8Array.from(chunk));
+  }
+
+  async restart(): Promise<void> {
+    this.#parts = [];
+  }
+
+  get bytes(): Buffer {
+    return Buffer.concat(this.#parts);
+  }
+}
+
 /** Bytes that are there, and bytes there will be. */
 export type OnProgress = (current: number, total: number) => void;
 

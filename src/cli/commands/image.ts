@@ -16,6 +16,7 @@ import { definePush } from './push.ts';
 import { defineRemove } from './rmi.ts';
 import { defineSave } from './save.ts';
 import { defineSearch } from './search.ts';
+import { defineSign, defineVerify } from './sign.ts';
 import { defineSystem } from './system.ts';
 import { defineTag } from './tag.ts';
 
@@ -28,6 +29,7 @@ export function defineImageCommands(program: Command, session: Session): void {
   defineRemove(program, session);
   defineLoadInto(program, session);
   defineSearch(program, session);
+  defineSign(program, session);
   defineSystem(program, session);
   const group = program.command('image').description('commands about images');
   defineImages(group, session, 'ls');
@@ -40,6 +42,8 @@ export function defineImageCommands(program: Command, session: Session): void {
     defineImageDiff,
     defineImageCopy,
     defineImageExists,
+    defineSign,
+    defineVerify,
   ])
     define(group, session);
 }

@@ -1,6 +1,7 @@
 // slipway pull: an image from its registry into the local store, layers included.
 import type { Command } from 'commander';
 import { BuildError } from '../../errors.ts';
+import type { Digest } from '../../image/digest.ts';
 import {
   familiarReference,
   formatReference,
@@ -9,6 +10,7 @@ import {
   withDefaultTag,
 } from '../../image/reference.ts';
 import type { ImageTools } from '../../images/tools.ts';
+import { addContentTrust, type ContentTrustFlags, refuseContentTrust } from '../options/content-trust.ts';
 import {
   addRegistryOptions,
   type RegistryFlags,
@@ -17,25 +19,30 @@ import {
 } from '../options/registry-options.ts';
 import type { Session } from '../session.ts';
 
-interface PullFlags extends RegistryFlags {
+interface PullFlags extends RegistryFlags, ContentTrustFlags {
   readonly allTags?: boolean;
   readonly platform?: string;
   readonly quiet?: boolean;
+  readonly verifyKey?: string;
 }
 
 export function definePull(program: Command, session: Session): void {
   addRegistryOptions(
-    program
-      .command('pull')
-      .description('fetch an image from a registry')
-      .argument('<image>', '[host/]name[:tag][@digest]')
-      .option('-a, --all-tags', 'fetch every tag of the repository')
-      .option('--platform <os/arch[/variant]>', 'platform to fetch (default: that of this machine)')
-      .option('-q, --quiet', 'print nothing but the name'),
+    addContentTrust(
+      program
+        .command('pull')
+        .description('fetch an image from a registry')
+        .argument('<image>', '[host/]name[:tag][@digest]')
+        .option('-a, --all-tags', 'fetch every tag of the repository')
+        .option('--platform <os/arch[/variant]>', 'platform to fetch (default: that of this machine)')
+        .option('-q, --quiet', 'print nothing but the name')
+        .option('--verify-key <key>', 'only what is signed by this key: a public key in PEM, or env://NAME'),
+    ),
   ).action((text: string, flags: PullFlags, command: Command) => pull(text, flags, session, command));
 }
 
 async function pull(text: string, flags: PullFlags, session: Session, command: Command): Promise<void> {
+  refuseContentTrust(flags);
   const asked = parseReference(text.replace(/^docker:\/\//, ''));
   if (flags.allTags && (asked.tag || asked.digest)) {
     throw new BuildError('usage', 'a tag cannot be combined with --all-tags', {
@@ -53,9 +60,11 @@ async function pull(text: string, flags: PullFlags, session: Session, command: C
   const tools = wired.images;
   const note = (line: string) => (flags.quiet ? undefined : session.err(`${line}\n`));
   if (!flags.allTags && !asked.tag && !asked.digest) note('Using default tag: latest');
-  for (const reference of await references(asked, flags, tools)) {
+  const all = await references(asked, flags, tools);
+  const verified = await verify(all, flags, session, tools);
+  for (const reference of all) {
     const { pullInto } = await import('../../images/pull.ts');
-    const pulled = await pullInto(reference, platform, tools);
+    const pulled = await pullInto(reference, platform, tools, verified.get(reference));
     const { name, digest, isNew } = pulled;
     note(`Digest: ${digest}`);
     const status = isNew ? 'Downloaded newer image for' : 'Image is up to date for';
@@ -73,4 +82,26 @@ async function references(asked: Reference, flags: PullFlags, tools: ImageTools)
   if (!flags.allTags) return [withDefaultTag(asked)];
   const tags = await (await tools.registries()).listTags(asked, tools.signal);
   return tags.map(tag => ({ ...asked, tag }));
+}
+
+/** All are verified before anything is fetched; then it is fetched by digest, as tags may change meanwhile. */
+async function verify(
+  all: readonly Reference[],
+  { verifyKey }: PullFlags,
+  session: Session,
+  tools: ImageTools,
+): Promise<ReadonlyMap<Reference, Digest>> {
+  const verified = new Map<Reference, Digest>();
+  if (verifyKey === undefined) return verified;
+  const [{ openVerifyingKey }, { verifyImage }] = await Promise.all([
+    import('../key-files.ts'),
+    import('../../signing/verify.ts'),
+  ]);
+  const key = await openVerifyingKey(verifyKey, session);
+  const registries = await tools.registries();
+  for (const reference of all) {
+    const { digest } = await verifyImage({ reference, key, annotations: {} }, registries, session.signal);
+    verified.set(reference, digest);
+  }
+  return verified;
 }

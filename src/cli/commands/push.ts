@@ -2,6 +2,7 @@
 import type { Command } from 'commander';
 import { BuildError } from '../../errors.ts';
 import { familiarReference, parseReference, withDefaultTag } from '../../image/reference.ts';
+import { addContentTrust, type ContentTrustFlags, refuseContentTrust } from '../options/content-trust.ts';
 import {
   addRegistryOptions,
   type RegistryFlags,
@@ -10,7 +11,7 @@ import {
 } from '../options/registry-options.ts';
 import type { Session } from '../session.ts';
 
-interface PushFlags extends RegistryFlags {
+interface PushFlags extends RegistryFlags, ContentTrustFlags {
   readonly allTags?: boolean;
   readonly platform?: string;
   readonly quiet?: boolean;
@@ -18,17 +19,20 @@ interface PushFlags extends RegistryFlags {
 
 export function definePush(program: Command, session: Session): void {
   addRegistryOptions(
-    program
-      .command('push')
-      .description('send an image to its registry')
-      .argument('<image>', 'name of an image in the local store')
-      .option('-a, --all-tags', 'send every tag of the repository')
-      .option('--platform <os/arch[/variant]>', 'only this platform of an image of several')
-      .option('-q, --quiet', 'print nothing but the digest'),
+    addContentTrust(
+      program
+        .command('push')
+        .description('send an image to its registry')
+        .argument('<image>', 'name of an image in the local store')
+        .option('-a, --all-tags', 'send every tag of the repository')
+        .option('--platform <os/arch[/variant]>', 'only this platform of an image of several')
+        .option('-q, --quiet', 'print nothing but the digest'),
+    ),
   ).action((text: string, flags: PushFlags, command: Command) => push(text, flags, session, command));
 }
 
 async function push(text: string, flags: PushFlags, session: Session, command: Command): Promise<void> {
+  refuseContentTrust(flags);
   const asked = parseReference(text);
   if (flags.allTags && (asked.tag || asked.digest)) {
     throw new BuildError('usage', 'a tag cannot be combined with --all-tags', {

@@ -1,10 +1,11 @@
 // Flags of `slipway build`, named as docker build names them.
 import { type Command, Option } from 'commander';
 import { progressModes } from '../progress/progress.ts';
+import { addContentTrust, type ContentTrustFlags } from './content-trust.ts';
 import { addRegistryOptions, type RegistryFlags } from './registry-options.ts';
 import { addRunOptions, type RunFlags } from './run-options.ts';
 
-export interface BuildFlags extends RegistryFlags, RunFlags {
+export interface BuildFlags extends RegistryFlags, RunFlags, ContentTrustFlags {
   readonly tag: readonly string[];
   readonly file?: string;
   readonly buildArg: readonly string[];
@@ -58,7 +59,9 @@ function repeated(flags: string, description: string): Option {
 }
 
 export function addBuildOptions(command: Command): Command {
-  return addRegistryOptions(addRunOptions(addTravelOptions(addCacheOptions(addOwnOptions(command)))));
+  return addContentTrust(
+    addRegistryOptions(addRunOptions(addTravelOptions(addCacheOptions(addOwnOptions(command))))),
+  );
 }
 
 function addCacheOptions(command: Command): Command {

@@ -1,0 +1,28 @@
+// --disable-content-trust, which scripts for docker pass. Its default is true there, and there is nothing else here.
+import type { Command } from 'commander';
+import { BuildError, printable } from '../../errors.ts';
+
+export interface ContentTrustFlags {
+  readonly disableContentTrust?: boolean | string;
+}
+
+export function addContentTrust(command: Command): Command {
+  return command.option(
+    '--disable-content-trust [bool]',
+    'only true: there is no Docker Content Trust here, see image verify and pull --verify-key',
+  );
+}
+
+/** @throws BuildError `unsupported` when signatures of Docker Content Trust were asked for */
+export function refuseContentTrust({ disableContentTrust: value }: ContentTrustFlags): void {
+  if (value === undefined || value === true || /^(?:1|t|true)$/i.test(String(value))) return;
+  if (!/^(?:0|f|false)$/i.test(String(value))) {
+    throw new BuildError(
+      'usage',
+      `--disable-content-trust=${printable(String(value))} is neither true nor false`,
+    );
+  }
+  throw new BuildError('unsupported', 'Docker Content Trust (Notary) is not supported', {
+    hint: 'slipway image verify --key KEY IMAGE, or slipway pull --verify-key KEY IMAGE, for signatures as cosign makes them',
+  });
+}

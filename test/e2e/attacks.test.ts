@@ -3,21 +3,15 @@
 import assert from 'node:assert/strict';
 import { chmodSync, copyFileSync, existsSync, mkdirSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { after, before, test } from 'node:test';
+import { test } from 'node:test';
 import { type Somebody, somebody, type Who } from '../support/as-user.ts';
-import { type BaseRegistry, startRegistry } from '../support/fixtures.ts';
+import { baseImages } from '../support/base-registry.ts';
 import { writeContext } from '../support/images.ts';
 import { type Ended, must, type Program, program, run } from '../support/program.ts';
 import { repoRoot } from '../support/repo.ts';
 import { showTree } from '../support/show-tree.ts';
 
-let registry: BaseRegistry;
-
-before(async () => {
-  registry = await startRegistry();
-});
-
-after(() => registry?.stop());
+const registry = baseImages();
 
 /** Who builds where; outside of the context and the store there is a canary. */
 interface Place {
@@ -147,7 +141,7 @@ for (const [who, isolation] of [
 }
 
 function atHome(): Program {
-  return program({ CONTAINERS_REGISTRIES_CONF: registry.registriesConf });
+  return registry.slipway();
 }
 
 test('RT-09, RT-11: only what is known is taken in the flags of RUN, before anything is executed', async () => {

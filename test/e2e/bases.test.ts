@@ -2,19 +2,12 @@
 import assert from 'node:assert/strict';
 import { existsSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { after, before, test } from 'node:test';
-import { type BaseRegistry, freePort, startRegistry } from '../support/fixtures.ts';
+import { test } from 'node:test';
+import { baseImages } from '../support/base-registry.ts';
+import { freePort, startRegistry } from '../support/fixtures.ts';
 import { must, type Program, program } from '../support/program.ts';
 
-let registry: BaseRegistry;
-
-before(async () => {
-  registry = await startRegistry();
-});
-
-after(() => registry?.stop());
-
-const slipwayHere = () => program({ CONTAINERS_REGISTRIES_CONF: registry.registriesConf });
+const registry = baseImages();
 
 function context(slipway: Program, dockerfile: string): string {
   const dir = mkdtempSync(join(slipway.dir, 'context-'));
@@ -23,7 +16,7 @@ function context(slipway: Program, dockerfile: string): string {
 }
 
 test('an image goes through every kind of file and is a base again', async () => {
-  using slipway = slipwayHere();
+  using slipway = registry.slipway();
   const first = context(slipway, 'FROM busybox\nRUN echo made > /made\nENV FROM_BASE=yes\n');
   const at = (name: string) => join(slipway.dir, name);
   const outputs = [
@@ -60,7 +53,7 @@ test('an image goes through every kind of file and is a base again', async () =>
 });
 
 test('an image pushed to a registry is pulled, inspected by skopeo and built from', async () => {
-  using slipway = slipwayHere();
+  using slipway = registry.slipway();
   const storage = join(slipway.dir, 'registry');
   mkdirSync(storage);
   const target = await startRegistry(storage);
@@ -99,7 +92,7 @@ test('an image pushed to a registry is pulled, inspected by skopeo and built fro
 });
 
 test('zstd and uncompressed layers of a registry are bases, too', async () => {
-  using slipway = slipwayHere();
+  using slipway = registry.slipway();
   const storage = join(slipway.dir, 'registry');
   mkdirSync(storage);
   const target = await startRegistry(storage);
@@ -126,7 +119,7 @@ test('zstd and uncompressed layers of a registry are bases, too', async () => {
 });
 
 test('squash puts everything above the base into one layer', async () => {
-  using slipway = slipwayHere();
+  using slipway = registry.slipway();
   const dir = context(
     slipway,
     'FROM busybox\nRUN echo 1 > /one\nRUN rm /one /bin/wget && echo 2 > /two\nCOPY Dockerfile /df\n',
@@ -144,7 +137,7 @@ test('squash puts everything above the base into one layer', async () => {
 });
 
 test('an unreachable registry, a missing tag and a damaged blob are one clear message each, and the store stays usable', async () => {
-  using slipway = slipwayHere();
+  using slipway = registry.slipway();
   const nobody = `127.0.0.1:${await freePort()}`;
   for (const [from, pattern] of [
     [`${nobody}/x`, /error: .*127\.0\.0\.1:\d+.*(refused|cannot be reached)/],
@@ -167,7 +160,7 @@ test('an unreachable registry, a missing tag and a damaged blob are one clear me
 });
 
 test('a blob that a registry serves damaged is refused by its digest', async () => {
-  using slipway = slipwayHere();
+  using slipway = registry.slipway();
   const storage = join(slipway.dir, 'registry');
   await must(['cp', '-a', registryStorage(), storage]);
   const blobs = join(storage, 'docker/registry/v2/blobs/sha256');

@@ -11,21 +11,14 @@ import {
   writeFileSync,
 } from 'node:fs';
 import { join } from 'node:path';
-import { after, before, test } from 'node:test';
+import { test } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { type BaseRegistry, startRegistry } from '../support/fixtures.ts';
-import { must, type Program, program } from '../support/program.ts';
+import { baseImages } from '../support/base-registry.ts';
+import { must, type Program } from '../support/program.ts';
 import { repoRoot } from '../support/repo.ts';
 
-let registry: BaseRegistry;
+const registry = baseImages();
 
-before(async () => {
-  registry = await startRegistry();
-});
-
-after(() => registry?.stop());
-
-const slipwayHere = () => program({ CONTAINERS_REGISTRIES_CONF: registry.registriesConf });
 const bin = join(repoRoot, 'bin/slipway.js');
 
 function project(slipway: Program, dockerfile: string, name = 'project'): string {
@@ -58,7 +51,7 @@ function age(slipway: Program): void {
 }
 
 test('equal steps of concurrent builds are executed once, and all get the same image', async () => {
-  using slipway = slipwayHere();
+  using slipway = registry.slipway();
   const dir = project(
     slipway,
     'FROM busybox\nRUN --mount=type=cache,target=/c echo x >> /c/times; sleep 1; cat /c/times; date +%N > /when\n',
@@ -77,7 +70,7 @@ test('equal steps of concurrent builds are executed once, and all get the same i
 });
 
 test('when the build that executes a step is killed, one that waits takes over', async () => {
-  using slipway = slipwayHere();
+  using slipway = registry.slipway();
   const marker = join(slipway.dir, 'marker');
   const dir = project(
     slipway,
@@ -99,7 +92,7 @@ test('when the build that executes a step is killed, one that waits takes over',
 });
 
 test('du counts shared blobs once and prune keeps named images with their steps', async () => {
-  using slipway = slipwayHere();
+  using slipway = registry.slipway();
   const file = `FROM scratch\nCOPY big /\n`;
   const dir = project(slipway, file);
   writeFileSync(join(dir, 'big'), Buffer.alloc(1_000_000, 'x'));
@@ -119,7 +112,7 @@ test('du counts shared blobs once and prune keeps named images with their steps'
 });
 
 test('prune removes what no named image needs: steps, mounts, bases with --all', async () => {
-  using slipway = slipwayHere();
+  using slipway = registry.slipway();
   const dir = project(
     slipway,
     'FROM busybox\nRUN --mount=type=cache,id=deps,target=/c dd if=/dev/zero of=/c/z bs=1M count=2; head -c 3000000 /dev/urandom > /big\n',
@@ -147,7 +140,7 @@ test('prune removes what no named image needs: steps, mounts, bases with --all',
 });
 
 test('prune --keep-storage removes the least recently used first and stops when it is enough', async () => {
-  using slipway = slipwayHere();
+  using slipway = registry.slipway();
   const steps = ['a', 'b', 'c'];
   for (const name of steps) {
     const dir = project(slipway, 'FROM scratch\nCOPY file /\n', name);
@@ -175,7 +168,7 @@ test('prune --keep-storage removes the least recently used first and stops when 
 });
 
 test('builds go on while prune --all runs again and again', async () => {
-  using slipway = slipwayHere();
+  using slipway = registry.slipway();
   const dir = project(slipway, 'FROM busybox\nRUN echo same > /a\nRUN echo more > /b\nCOPY file /\n');
   writeFileSync(join(dir, 'file'), 'x');
   utimesSync(join(dir, 'file'), 1, 1);
@@ -197,7 +190,7 @@ test('builds go on while prune --all runs again and again', async () => {
 });
 
 test('different builds, prune and a killed build at the same time: every image and every name is there', async () => {
-  using slipway = slipwayHere();
+  using slipway = registry.slipway();
   const env = { SOURCE_DATE_EPOCH: '1700000000' };
   const names = ['a', 'b', 'c', 'd'];
   const file = (name: string) =>
@@ -243,7 +236,7 @@ test('different builds, prune and a killed build at the same time: every image a
 });
 
 test('prune works on a full disk', async () => {
-  using slipway = slipwayHere();
+  using slipway = registry.slipway();
   const dir = project(slipway, 'FROM scratch\nCOPY file /\n');
   writeFileSync(join(dir, 'file'), Buffer.alloc(6_000_000, 1));
   const disk = join(slipway.dir, 'disk');

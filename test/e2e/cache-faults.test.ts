@@ -16,17 +16,11 @@ import {
   writeFileSync,
 } from 'node:fs';
 import { join } from 'node:path';
-import { after, before, test } from 'node:test';
-import { type BaseRegistry, startRegistry } from '../support/fixtures.ts';
-import { type Ended, must, type Program, program } from '../support/program.ts';
+import { test } from 'node:test';
+import { baseImages } from '../support/base-registry.ts';
+import { type Ended, must, type Program } from '../support/program.ts';
 
-let registry: BaseRegistry;
-
-before(async () => {
-  registry = await startRegistry();
-});
-
-after(() => registry?.stop());
+const registry = baseImages();
 
 const epoch = { env: { SOURCE_DATE_EPOCH: '1700000000' } };
 
@@ -134,7 +128,7 @@ async function wholeStore(slipway: Program, dir: string) {
 }
 
 test('no damaged file of a store changes an image', { timeout: 400_000 }, async () => {
-  using slipway = program({ CONTAINERS_REGISTRIES_CONF: registry.registriesConf });
+  using slipway = registry.slipway();
   const dir = project(slipway);
   const store = await wholeStore(slipway, dir);
   const problems: string[] = [];
@@ -151,7 +145,7 @@ test('no damaged file of a store changes an image', { timeout: 400_000 }, async 
 test('nor does something else in place of a file, and nothing outside of the store is written', {
   timeout: 400_000,
 }, async () => {
-  using slipway = program({ CONTAINERS_REGISTRIES_CONF: registry.registriesConf });
+  using slipway = registry.slipway();
   const dir = project(slipway);
   const store = await wholeStore(slipway, dir);
   const outside = join(slipway.dir, 'outside');

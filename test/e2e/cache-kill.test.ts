@@ -4,18 +4,12 @@
 import assert from 'node:assert/strict';
 import { existsSync, mkdirSync, readdirSync, readFileSync, rmSync, utimesSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { after, before, test } from 'node:test';
-import { type BaseRegistry, startRegistry } from '../support/fixtures.ts';
-import { must, type Program, program, run } from '../support/program.ts';
+import { test } from 'node:test';
+import { baseImages } from '../support/base-registry.ts';
+import { must, type Program, run } from '../support/program.ts';
 import { repoRoot } from '../support/repo.ts';
 
-let registry: BaseRegistry;
-
-before(async () => {
-  registry = await startRegistry();
-});
-
-after(() => registry?.stop());
+const registry = baseImages();
 
 const everyCall = process.env.KILL_AT_EVERY_CALL === '1';
 const timeout = everyCall ? 3_600_000 : 300_000;
@@ -94,7 +88,7 @@ async function sweep(slipway: Program, dir: string, calls: string, samples: numb
 }
 
 test('a build without RUN may be killed at any call that changes the store', { timeout }, async () => {
-  using slipway = program({ CONTAINERS_REGISTRIES_CONF: registry.registriesConf });
+  using slipway = registry.slipway();
   const dir = project(slipway, 'FROM scratch\nWORKDIR /app\nCOPY file ./\n');
   await sweep(slipway, dir, 'rename,renameat,renameat2', 25);
   await sweep(slipway, dir, 'fsync,fdatasync', 25);
@@ -102,7 +96,7 @@ test('a build without RUN may be killed at any call that changes the store', { t
 });
 
 test('a build with RUN may be killed, and no mount of it is left', { timeout }, async () => {
-  using slipway = program({ CONTAINERS_REGISTRIES_CONF: registry.registriesConf });
+  using slipway = registry.slipway();
   const dir = project(slipway, 'FROM busybox\nCOPY file /\nRUN wc -c /file > /size\n');
   await sweep(slipway, dir, 'rename,renameat,renameat2', 8);
   await sweep(slipway, dir, 'fsync,fdatasync', 5);

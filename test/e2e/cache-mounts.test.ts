@@ -3,22 +3,14 @@ import assert from 'node:assert/strict';
 import { spawn } from 'node:child_process';
 import { existsSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { after, before, test } from 'node:test';
+import { test } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { type BaseRegistry, startRegistry } from '../support/fixtures.ts';
+import { baseImages } from '../support/base-registry.ts';
 import { writeContext } from '../support/images.ts';
-import { type Program, program } from '../support/program.ts';
+import type { Program } from '../support/program.ts';
 import { repoRoot } from '../support/repo.ts';
 
-let registry: BaseRegistry;
-
-before(async () => {
-  registry = await startRegistry();
-});
-
-after(() => registry?.stop());
-
-const slipwayHere = () => program({ CONTAINERS_REGISTRIES_CONF: registry.registriesConf });
+const registry = baseImages();
 
 interface Listed {
   readonly id: string;
@@ -46,7 +38,7 @@ RUN --mount=type=cache,id=pip,sharing=locked,target=/b echo x >> /b/lines; wc -l
 }
 
 test('mounts are listed with what they take, and removed by name, by id or all together', async () => {
-  using slipway = slipwayHere();
+  using slipway = registry.slipway();
   assert.deepEqual(await listed(slipway), []);
   await slipway.must(['build', '-q', twoMounts(slipway)]);
   const mounts = await listed(slipway);
@@ -76,7 +68,7 @@ test('mounts are listed with what they take, and removed by name, by id or all t
 });
 
 test('a mount that a step is using stays; asked for by name, that is an error', async () => {
-  using slipway = slipwayHere();
+  using slipway = registry.slipway();
   const dir = writeContext(slipway, {
     Dockerfile:
       'FROM busybox\nRUN --mount=type=cache,id=busy,target=/c touch /c/started; while [ ! -e /c/go ]; do sleep 0.1; done\n',
@@ -106,7 +98,7 @@ test('a mount that a step is using stays; asked for by name, that is an error', 
 });
 
 test('--no-cache keeps what is in cache mounts, --no-cache-mounts begins with empty ones', async () => {
-  using slipway = slipwayHere();
+  using slipway = registry.slipway();
   const dir = twoMounts(slipway);
   const lines = async (...flags: string[]) => {
     const { stderr } = await slipway.must(['build', '--progress=plain', ...flags, dir]);

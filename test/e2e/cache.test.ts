@@ -2,17 +2,11 @@
 import assert from 'node:assert/strict';
 import { mkdirSync, utimesSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { after, before, test } from 'node:test';
-import { type BaseRegistry, startRegistry } from '../support/fixtures.ts';
+import { test } from 'node:test';
+import { baseImages } from '../support/base-registry.ts';
 import { type Program, program } from '../support/program.ts';
 
-let registry: BaseRegistry;
-
-before(async () => {
-  registry = await startRegistry();
-});
-
-after(() => registry?.stop());
+const registry = baseImages();
 
 /** The steps of a build by what became of them: text of the instruction -> CACHED or DONE. */
 async function build(slipway: Program, dir: string, ...args: string[]): Promise<Map<string, string>> {

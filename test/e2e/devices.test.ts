@@ -11,26 +11,17 @@ import {
 } from 'node:fs';
 import { createServer } from 'node:net';
 import { join } from 'node:path';
-import { after, before, test } from 'node:test';
+import { test } from 'node:test';
 import { somebody } from '../support/as-user.ts';
-import { type BaseRegistry, startRegistry } from '../support/fixtures.ts';
-import { writeContext } from '../support/images.ts';
-import { type Program, program, run } from '../support/program.ts';
+import { baseImages } from '../support/base-registry.ts';
+import { printedLines, writeContext } from '../support/images.ts';
+import { type Program, run } from '../support/program.ts';
 import { repoRoot } from '../support/repo.ts';
 
-let registry: BaseRegistry;
+const registry = baseImages();
 
-before(async () => {
-  registry = await startRegistry();
-});
-
-after(() => registry?.stop());
-
-const slipwayHere = () => program({ CONTAINERS_REGISTRIES_CONF: registry.registriesConf });
 const busybox = (slipway: Program, text: string) =>
   writeContext(slipway, { Dockerfile: `FROM busybox\n${text}` });
-const lines = (stderr: string) =>
-  stderr.split('\n').flatMap(line => /^#\d+ \d+\.\d+ (.*)$/.exec(line)?.[1] ?? []);
 
 /** Edits, and annotations beside them. */
 type Thing = Readonly<Record<string, unknown>>;
@@ -56,7 +47,7 @@ const executed = /^#\d+ .*RUN echo/m;
 
 for (const isolation of ['oci', 'namespace', 'chroot', 'proot']) {
   test(`--isolation=${isolation} gives a device: file, mounts and variables, and nothing of it is in the image`, async () => {
-    using slipway = slipwayHere();
+    using slipway = registry.slipway();
     const library = join(slipway.dir, 'library');
     mkdirSync(library);
     writeFileSync(join(library, 'code'), 'of the machine\n');
@@ -94,7 +85,7 @@ for (const isolation of ['oci', 'namespace', 'chroot', 'proot']) {
       `type=tar,dest=${tar}`,
     ];
     const ended = await slipway.must([...flags, '--allow', 'device=vendor.com/thing=one', dir]);
-    assert.deepEqual(lines(ended.stderr), [
+    assert.deepEqual(printedLines(ended.stderr), [
       ...['opened', '1:b', 'of the machine', 'of the machine', 'one kept thing /thing/bin:/bin', 'none'],
     ]);
     assert.equal(readFileSync(join(library, 'code'), 'utf8'), 'of the machine\n');
@@ -108,7 +99,7 @@ for (const isolation of ['oci', 'namespace', 'chroot', 'proot']) {
 
 for (const isolation of ['oci', 'namespace', 'chroot']) {
   test(`--isolation=${isolation} makes device files as they are described: number, mode, owner, or those of the step`, async () => {
-    using slipway = slipwayHere();
+    using slipway = registry.slipway();
     const dirs = describeThings(slipway, {
       zero: {
         deviceNodes: [
@@ -125,25 +116,25 @@ for (const isolation of ['oci', 'namespace', 'chroot']) {
     );
     const flags = ['build', '--progress=plain', `--isolation=${isolation}`, dirs, '--allow', 'device'];
     const ended = await slipway.must([...flags, dir]);
-    assert.deepEqual(lines(ended.stderr), [
+    assert.deepEqual(printedLines(ended.stderr), [
       ...['1:5 640 12:34', '1:5 666 1000:1001', '1:7 666 1000:1001', '2', 'denied'],
     ]);
   });
 }
 
 test('groups of a device are groups of the step', async () => {
-  using slipway = slipwayHere();
+  using slipway = registry.slipway();
   const dirs = describeThings(slipway, { one: { additionalGids: [4321, 0] } });
   const dir = busybox(slipway, 'USER 1000:1001\nRUN --device=vendor.com/thing=one id -G\nRUN id -G\n');
   for (const isolation of ['oci', 'namespace', 'chroot']) {
     const flags = ['build', '--progress=plain', '--no-cache', `--isolation=${isolation}`, dirs];
     const ended = await slipway.must([...flags, '--allow=device', dir]);
-    assert.deepEqual(lines(ended.stderr), ['1001 4321', '1001'], isolation);
+    assert.deepEqual(printedLines(ended.stderr), ['1001 4321', '1001'], isolation);
   }
 });
 
 test('what a sandbox cannot give is refused before anything is executed, with the device, the sandbox and the reason', async () => {
-  using slipway = slipwayHere();
+  using slipway = registry.slipway();
   const socket = join(slipway.dir, 'socket');
   const server = createServer().listen(socket);
   await new Promise(resolve => server.once('listening', resolve));
@@ -195,7 +186,7 @@ test('what a sandbox cannot give is refused before anything is executed, with th
 });
 
 test('what a device needs and is not on this machine is an error before anything is executed', async () => {
-  using slipway = slipwayHere();
+  using slipway = registry.slipway();
   const loop = join(slipway.dir, 'loop');
   symlinkSync('loop', loop);
   const dir = busybox(slipway, 'RUN echo it runs\nRUN --device=vendor.com/thing=one true\n');
@@ -223,7 +214,7 @@ test('what a device needs and is not on this machine is an error before anything
 });
 
 test('a Dockerfile gets no device that was not allowed, by name, class, kind, alias or its specification', async () => {
-  using slipway = slipwayHere();
+  using slipway = registry.slipway();
   const free = { 'org.mobyproject.buildkit.device.autoallow': true };
   const fast = { 'org.mobyproject.buildkit.device.class': 'fast' };
   const hooks = [{ hookName: 'createRuntime', path: '/bin/true' }];
@@ -242,7 +233,7 @@ test('a Dockerfile gets no device that was not allowed, by name, class, kind, al
     );
     const flags = ['build', '--progress=plain', '--no-cache', dirs, ...allow.map(each => `--allow=${each}`)];
     const ended = await slipway.run([...flags, '--isolation=oci', dir]);
-    if (ended.status === 0) return lines(ended.stderr)[0];
+    if (ended.status === 0) return printedLines(ended.stderr)[0];
     assert.equal(ended.status, 2);
     assert.doesNotMatch(ended.stderr, /^#\d+ \d/m);
     return /^error: RUN --device=(.* was not allowed.*)$/m.exec(ended.stderr)?.[1] ?? ended.stderr;
@@ -275,7 +266,7 @@ test('a Dockerfile gets no device that was not allowed, by name, class, kind, al
 });
 
 test('a required device that nothing describes is an error that names directories, faults and near names', async () => {
-  using slipway = slipwayHere();
+  using slipway = registry.slipway();
   const dirs = describeThings(slipway, { one: { env: ['A=1'] } });
   const dir = join(slipway.dir, 'cdi');
   writeFileSync(join(dir, 'broken.json'), '{"cdiVersion":"0.6.0","kind":"../x"}');
@@ -301,11 +292,11 @@ test('a required device that nothing describes is an error that names directorie
 });
 
 test('a device that is not required and not described is gone without, with a warning', async () => {
-  using slipway = slipwayHere();
+  using slipway = registry.slipway();
   const dirs = describeThings(slipway, { one: { env: ['A=1'] } });
   const dir = busybox(slipway, 'RUN --device=vendor.com/thing=two echo it runs\n');
   const ended = await slipway.must(['build', '--progress=plain', dirs, dir]);
-  assert.deepEqual(lines(ended.stderr), ['it runs']);
+  assert.deepEqual(printedLines(ended.stderr), ['it runs']);
   assert.match(
     ended.stderr,
     /warning: RUN --device=vendor\.com\/thing=two: no such device is described on this machine, and it is not required \(.*cdi: 1 specification\)/,
@@ -313,7 +304,7 @@ test('a device that is not required and not described is gone without, with a wa
 });
 
 test('a device that is described in YAML, as vendors write it, is given like any other', async () => {
-  using slipway = slipwayHere();
+  using slipway = registry.slipway();
   const cdi = join(slipway.dir, 'cdi');
   mkdirSync(cdi);
   const text =
@@ -328,11 +319,11 @@ test('a device that is described in YAML, as vendors write it, is given like any
     '--allow=device',
     dir,
   ]);
-  assert.deepEqual(lines(ended.stderr), ['injected']);
+  assert.deepEqual(printedLines(ended.stderr), ['injected']);
 });
 
 test('which devices were asked for and found, and their variables, are part of the cache key', async () => {
-  using slipway = slipwayHere();
+  using slipway = registry.slipway();
   const library = join(slipway.dir, 'library');
   mkdirSync(library);
   const mounts = [{ hostPath: library, containerPath: '/lib/thing' }];
@@ -355,7 +346,7 @@ test('which devices were asked for and found, and their variables, are part of t
 });
 
 test('slipway build --device with a name gives every RUN the device, without more ado', async () => {
-  using slipway = slipwayHere();
+  using slipway = registry.slipway();
   const dirs = describeThings(slipway, {
     one: { env: ['ONE=1'], hooks: [{ hookName: 'prestart', path: '/bin/true' }] },
     two: { env: ['TWO=2'] },
@@ -365,14 +356,14 @@ test('slipway build --device with a name gives every RUN the device, without mor
   const ended = await slipway.must([
     ...[...flags, '--device=vendor.com/thing=one', '--allow=device=vendor.com/thing=two', dir],
   ]);
-  assert.deepEqual(lines(ended.stderr), ['1', '12']);
+  assert.deepEqual(printedLines(ended.stderr), ['1', '12']);
   const missing = await slipway.run([...flags, '--device', 'vendor.com/thing=three', dir]);
   assert.equal(missing.status, 1);
   assert.match(missing.stderr, /error: --device vendor\.com\/thing=three: no such device is described/);
 });
 
 test('an OCI runtime starts the hooks of a device, with no variable of the image', async () => {
-  using slipway = slipwayHere();
+  using slipway = registry.slipway();
   const log = join(slipway.dir, 'log');
   const hook = join(slipway.dir, 'hook');
   writeFileSync(hook, `#!/bin/sh\n{ echo "$@"; env; cat; echo; } >> ${log}\n`, { mode: 0o755 });
@@ -426,7 +417,7 @@ test('an ordinary user is given device files of this machine, and told which wou
     deviceNodes: [{ path, hostPath: '/dev/null', uid: 0, fileMode: 0o666 }],
   });
   assert.equal(ended.status, 0, ended.stderr);
-  assert.deepEqual(lines(ended.stderr), ['device 1']);
+  assert.deepEqual(printedLines(ended.stderr), ['device 1']);
   for (const [node, reason] of [
     [{ path, hostPath: '/dev/null', type: 'c', major: 1, minor: 5 }, /may not make device files here/],
     [{ path, type: 'c', major: 1, minor: 5 }, /\/dev\/thing does not exist/],
@@ -438,7 +429,7 @@ test('an ordinary user is given device files of this machine, and told which wou
 });
 
 test('slipway info lists the devices that are described, and what is wrong with a description', async () => {
-  using slipway = slipwayHere();
+  using slipway = registry.slipway();
   const dirs = describeThings(slipway, {
     one: { env: ['A=1'] },
     two: { env: ['A=1'], annotations: { 'org.mobyproject.buildkit.device.autoallow': 'true' } },

@@ -12,21 +12,15 @@ import {
 } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { after, before, test } from 'node:test';
+import { test } from 'node:test';
 import { somebody } from '../support/as-user.ts';
-import { type BaseRegistry, startRegistry } from '../support/fixtures.ts';
+import { baseImages } from '../support/base-registry.ts';
 import { processesWith } from '../support/processes.ts';
 import { must } from '../support/program.ts';
 import { repoRoot } from '../support/repo.ts';
 import { withFuse } from '../support/with-fuse.ts';
 
-let registry: BaseRegistry;
-
-before(async () => {
-  registry = await startRegistry();
-});
-
-after(() => registry?.stop());
+const registry = baseImages();
 
 const dockerfile = `FROM busybox
 RUN mkdir -p /a/sub/deep && echo 1 > /a/file && echo 2 > /a/sub/deep/file && ln -s file /a/link && chown 7:8 /a/file

@@ -2,20 +2,14 @@
 import assert from 'node:assert/strict';
 import { chmodSync, copyFileSync, mkdirSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { after, before, test } from 'node:test';
+import { test } from 'node:test';
 import { somebody } from '../support/as-user.ts';
-import { type BaseRegistry, startRegistry } from '../support/fixtures.ts';
-import { program, run } from '../support/program.ts';
+import { baseImages } from '../support/base-registry.ts';
+import { run } from '../support/program.ts';
 import { repoRoot } from '../support/repo.ts';
 import { withoutProgram } from '../support/without-program.ts';
 
-let registry: BaseRegistry;
-
-before(async () => {
-  registry = await startRegistry();
-});
-
-after(() => registry?.stop());
+const registry = baseImages();
 
 interface Report {
   readonly rung: string;
@@ -62,7 +56,7 @@ const unnamed = (text = '') => text.replace(/slipway-[\w-]+/g, 'slipway-x');
 const dockerfile = 'FROM busybox\nRUN true\n';
 
 test('root is told which sandboxes work, and a build that asks for one finds the same', async () => {
-  using slipway = program({ CONTAINERS_REGISTRIES_CONF: registry.registriesConf });
+  using slipway = registry.slipway();
   const context = join(slipway.dir, 'context');
   mkdirSync(context);
   writeFileSync(join(context, 'Dockerfile'), dockerfile);
@@ -71,7 +65,7 @@ test('root is told which sandboxes work, and a build that asks for one finds the
 });
 
 test('root is told that crun is taken where runc is not installed, and a build takes it', async () => {
-  using slipway = program({ CONTAINERS_REGISTRIES_CONF: registry.registriesConf });
+  using slipway = registry.slipway();
   const context = join(slipway.dir, 'context');
   mkdirSync(context);
   writeFileSync(join(context, 'Dockerfile'), dockerfile);

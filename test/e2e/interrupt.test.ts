@@ -4,19 +4,13 @@ import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { existsSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { after, before, test } from 'node:test';
+import { test } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { type BaseRegistry, startRegistry } from '../support/fixtures.ts';
+import { baseImages } from '../support/base-registry.ts';
 import { type Program, program } from '../support/program.ts';
 import { repoRoot } from '../support/repo.ts';
 
-let registry: BaseRegistry;
-
-before(async () => {
-  registry = await startRegistry();
-});
-
-after(() => registry?.stop());
+const registry = baseImages();
 
 /** Processes whose command line has the marker. */
 function survivors(marker: string): readonly string[] {
@@ -100,7 +94,7 @@ for (const [i, isolation] of ['oci', 'namespace', 'chroot', 'proot'].entries()) 
 
 for (const isolation of ['oci', 'namespace', 'chroot', 'proot']) {
   test(`a command of ${isolation} that a signal ends is reported with the signal and its last lines, and the log is whole`, async () => {
-    using slipway = program({ CONTAINERS_REGISTRIES_CONF: registry.registriesConf });
+    using slipway = registry.slipway();
     const context = join(slipway.dir, 'context');
     mkdirSync(context);
     // Process 1 of a namespace, as runc has it, cannot end itself with a signal.

@@ -11,19 +11,13 @@ import {
   writeFileSync,
 } from 'node:fs';
 import { join } from 'node:path';
-import { after, before, test } from 'node:test';
+import { test } from 'node:test';
 import { type Somebody, somebody } from '../support/as-user.ts';
-import { type BaseRegistry, startRegistry } from '../support/fixtures.ts';
+import { baseImages } from '../support/base-registry.ts';
 import { type Ended, run } from '../support/program.ts';
 import { repoRoot } from '../support/repo.ts';
 
-let registry: BaseRegistry;
-
-before(async () => {
-  registry = await startRegistry();
-});
-
-after(() => registry?.stop());
+const registry = baseImages();
 
 /** Runs slipway as somebody, with a store in its home. */
 function slipway(

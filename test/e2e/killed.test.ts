@@ -18,22 +18,16 @@ import {
 } from 'node:fs';
 import { type AddressInfo, createServer } from 'node:net';
 import { join } from 'node:path';
-import { after, afterEach, before, test } from 'node:test';
+import { afterEach, test } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { killStrays } from '../../src/sandbox/strays.ts';
 import { type Somebody, somebody, type Who } from '../support/as-user.ts';
-import { type BaseRegistry, startRegistry } from '../support/fixtures.ts';
+import { baseImages } from '../support/base-registry.ts';
 import { processesWith, waitUntilGone } from '../support/processes.ts';
 import { must, program } from '../support/program.ts';
 import { repoRoot } from '../support/repo.ts';
 
-let registry: BaseRegistry;
-
-before(async () => {
-  registry = await startRegistry();
-});
-
-after(() => registry?.stop());
+const registry = baseImages();
 
 const started = new Set<ChildProcess>();
 afterEach(() => {

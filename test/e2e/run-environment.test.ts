@@ -3,19 +3,13 @@ import assert from 'node:assert/strict';
 import { chmodSync, copyFileSync, mkdirSync, rmSync, writeFileSync } from 'node:fs';
 import { hostname } from 'node:os';
 import { join } from 'node:path';
-import { after, before, test } from 'node:test';
+import { test } from 'node:test';
 import { type Somebody, somebody, type Who } from '../support/as-user.ts';
-import { type BaseRegistry, startRegistry } from '../support/fixtures.ts';
+import { baseImages } from '../support/base-registry.ts';
 import { program, run } from '../support/program.ts';
 import { repoRoot } from '../support/repo.ts';
 
-let registry: BaseRegistry;
-
-before(async () => {
-  registry = await startRegistry();
-});
-
-after(() => registry?.stop());
+const registry = baseImages();
 
 const facts = {
   user: 'id -u; id -g; id -un',

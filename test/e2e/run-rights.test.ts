@@ -12,31 +12,21 @@ import {
   writeFileSync,
 } from 'node:fs';
 import { join } from 'node:path';
-import { after, before, test } from 'node:test';
+import { test } from 'node:test';
 import { somebody } from '../support/as-user.ts';
-import { type BaseRegistry, startRegistry } from '../support/fixtures.ts';
-import { writeContext } from '../support/images.ts';
-import { type Program, program, run } from '../support/program.ts';
+import { baseImages } from '../support/base-registry.ts';
+import { printedLines, writeContext } from '../support/images.ts';
+import { type Program, run } from '../support/program.ts';
 import { repoRoot } from '../support/repo.ts';
 
-let registry: BaseRegistry;
+const registry = baseImages();
 
-before(async () => {
-  registry = await startRegistry();
-});
-
-after(() => registry?.stop());
-
-const slipwayHere = () => program({ CONTAINERS_REGISTRIES_CONF: registry.registriesConf });
 const busybox = (slipway: Program, text: string) =>
   writeContext(slipway, { Dockerfile: `FROM busybox\n${text}` });
 
-const lines = (stderr: string) =>
-  stderr.split('\n').flatMap(line => /^#\d+ \d+\.\d+ (.*)$/.exec(line)?.[1] ?? []);
-
 for (const isolation of ['oci', 'namespace']) {
   test(`--isolation=${isolation} keeps capabilities, filter, device, volumes, memory and limits that were asked for`, async () => {
-    using slipway = slipwayHere();
+    using slipway = registry.slipway();
     const volume = join(slipway.dir, 'volume');
     mkdirSync(volume);
     writeFileSync(join(volume, 'file'), 'of the machine\n');
@@ -71,7 +61,7 @@ for (const isolation of ['oci', 'namespace']) {
       ...['-m', '64m', '--cpus=0.5', '--ulimit', 'nofile=100', '--shm-size=1m', '--dns', '192.0.2.1'],
       ...['--add-host', 'db:10.1.2.3', '-o', `type=tar,dest=${slipway.dir}/x.tar`, dir],
     ]);
-    assert.deepEqual(lines(ended.stderr), [
+    assert.deepEqual(printedLines(ended.stderr), [
       'CapEff:\t00000000a80435fa',
       ...['opened', 'of the machine', 'read-only', '100', '1024'],
       "mkdir: can't create directory '/d': Operation not supported",
@@ -86,7 +76,7 @@ for (const isolation of ['oci', 'namespace']) {
   });
 
   test(`--isolation=${isolation} says that the memory was not enough`, async () => {
-    using slipway = slipwayHere();
+    using slipway = registry.slipway();
     const dir = busybox(slipway, 'RUN echo begun; x=0123456789abcdef; while true; do x=$x$x; done\n');
     const ended = await slipway.run(['build', `--isolation=${isolation}`, '--resource', 'memory=16m', dir]);
     assert.equal(ended.status, 1);
@@ -96,7 +86,7 @@ for (const isolation of ['oci', 'namespace']) {
 }
 
 test('a process of a step that used too much memory is told of though its shell went on', async () => {
-  using slipway = slipwayHere();
+  using slipway = registry.slipway();
   const dir = busybox(
     slipway,
     "RUN sh -c 'x=0123456789abcdef; while true; do x=$x$x; done'; echo it was $?; exit 3\n",
@@ -130,7 +120,7 @@ for (const [isolation, refused] of [
   ['oci', [['--cpuset-cpus', '4095', 'there is no 4095']]],
 ] as const) {
   test(`--isolation=${isolation} refuses what it cannot keep before anything is executed`, async () => {
-    using slipway = slipwayHere();
+    using slipway = registry.slipway();
     const profile = join(slipway.dir, 'profile.json');
     writeFileSync(profile, '{"defaultAction": "SCMP_ACT_ALLOW"}');
     const dir = busybox(slipway, 'RUN echo it runs\n');
@@ -155,7 +145,7 @@ for (const [isolation, refused] of [
 }
 
 test('chroot and proot keep what they can: memory, limits, devices, read-only volumes, no new privileges', async () => {
-  using slipway = slipwayHere();
+  using slipway = registry.slipway();
   const volume = join(slipway.dir, 'volume');
   mkdirSync(volume);
   writeFileSync(join(volume, 'file'), 'of the machine\n');
@@ -178,7 +168,7 @@ test('chroot and proot keep what they can: memory, limits, devices, read-only vo
       ],
       ...['--security-opt', 'no-new-privileges', dir],
     ]);
-    assert.deepEqual(lines(ended.stderr), ['of the machine', 'opened', '100']);
+    assert.deepEqual(printedLines(ended.stderr), ['of the machine', 'opened', '100']);
     assert.equal(readFileSync(join(volume, 'file'), 'utf8'), 'of the machine\n');
     const failed = await slipway.run([...flags, hungry]);
     assert.match(failed.stderr, /having used more memory than --memory allows/);
@@ -186,7 +176,7 @@ test('chroot and proot keep what they can: memory, limits, devices, read-only vo
 });
 
 test('a volume is seen by every RUN; with O what is written is thrown away, with U it belongs to the user', async () => {
-  using slipway = slipwayHere();
+  using slipway = registry.slipway();
   const volume = join(slipway.dir, 'volume');
   mkdirSync(join(volume, 'sub'), { recursive: true });
   const dir = busybox(
@@ -196,7 +186,7 @@ test('a volume is seen by every RUN; with O what is written is thrown away, with
   const build = (options: string) =>
     slipway.must(['build', '--progress=plain', '--no-cache', '-v', `${volume}:/v${options}`, dir]);
   await assert.rejects(build(':O'), /Permission denied/);
-  assert.deepEqual(lines((await build(':O,U')).stderr), ['sub']);
+  assert.deepEqual(printedLines((await build(':O,U')).stderr), ['sub']);
   assert.deepEqual(readdirSync(volume), ['sub']);
   await build(':U');
   assert.deepEqual(readdirSync(volume).sort(), ['one', 'sub', 'three', 'two']);
@@ -204,14 +194,14 @@ test('a volume is seen by every RUN; with O what is written is thrown away, with
 });
 
 test('what a RUN mounts itself takes the place of a volume', async () => {
-  using slipway = slipwayHere();
+  using slipway = registry.slipway();
   const dir = busybox(slipway, 'RUN --mount=type=tmpfs,target=/v touch /v/only-in-memory\n');
   await slipway.must(['build', '-v', `${slipway.dir}:/v/`, dir]);
   assert.ok(!readdirSync(slipway.dir).includes('only-in-memory'));
 });
 
 test('rights are part of the cache key, amounts are not', async () => {
-  using slipway = slipwayHere();
+  using slipway = registry.slipway();
   const dir = busybox(slipway, 'RUN true\n');
   const build = async (...flags: readonly string[]) =>
     (await slipway.must(['build', '--progress=plain', '--explain', ...flags, dir])).stderr;
@@ -278,11 +268,11 @@ test('an ordinary user gets capabilities of its namespace, volumes and devices, 
   }
   const ended = await build('--cap-add=SYS_ADMIN', '--ulimit', `nofile=${hard}`);
   assert.equal(ended.status, 0, ended.stderr);
-  assert.deepEqual(lines(ended.stderr), ['mounted', 'device', '2', String(hard)]);
+  assert.deepEqual(printedLines(ended.stderr), ['mounted', 'device', '2', String(hard)]);
 });
 
 test('a default limit that may not be raised is lowered to what is allowed', async () => {
-  using slipway = slipwayHere();
+  using slipway = registry.slipway();
   const dir = busybox(slipway, 'RUN ulimit -H -n\n');
   for (const isolation of ['oci', 'namespace', 'chroot', 'proot']) {
     const argv = [
@@ -300,7 +290,7 @@ test('a default limit that may not be raised is lowered to what is allowed', asy
       { env: { SLIPWAY_ROOT: slipway.store, CONTAINERS_REGISTRIES_CONF: registry.registriesConf } },
     );
     assert.equal(ended.status, 0, ended.stderr);
-    assert.deepEqual(lines(ended.stderr), ['3000'], isolation);
+    assert.deepEqual(printedLines(ended.stderr), ['3000'], isolation);
     const asked = [...argv, `--isolation=${isolation}`, '--ulimit', 'nofile=4000', dir];
     const refused = await run(
       ['setpriv', '--bounding-set=-sys_resource', 'sh', '-c', 'ulimit -n 3000; exec "$@"', 'sh', ...asked],

@@ -2,19 +2,11 @@
 import assert from 'node:assert/strict';
 import { existsSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { after, before, test } from 'node:test';
-import { type BaseRegistry, startRegistry } from '../support/fixtures.ts';
-import { must, type Program, program } from '../support/program.ts';
+import { test } from 'node:test';
+import { baseImages } from '../support/base-registry.ts';
+import { must, type Program } from '../support/program.ts';
 
-let registry: BaseRegistry;
-
-before(async () => {
-  registry = await startRegistry();
-});
-
-after(() => registry?.stop());
-
-const slipwayHere = () => program({ CONTAINERS_REGISTRIES_CONF: registry.registriesConf });
+const registry = baseImages();
 
 /** Writes a context. */
 function context(slipway: Program, files: Readonly<Record<string, string>>): string {
@@ -40,7 +32,7 @@ async function topLayer(slipway: Program, args: readonly string[]): Promise<stri
 }
 
 test('a layer holds what the command changed and nothing of what it was lent', async () => {
-  using slipway = slipwayHere();
+  using slipway = registry.slipway();
   const dir = context(slipway, {
     Dockerfile: `FROM busybox
 RUN cat /etc/resolv.conf /etc/hosts /proc/self/status > /dev/null && ls /sys/kernel > /dev/null && echo x > /dev/null && mkdir /made && echo hi > /made/file && rm /bin/wget
@@ -50,13 +42,13 @@ RUN cat /etc/resolv.conf /etc/hosts /proc/self/status > /dev/null && ls /sys/ker
 });
 
 test('a step that changes nothing makes no layer', async () => {
-  using slipway = slipwayHere();
+  using slipway = registry.slipway();
   const dir = context(slipway, { Dockerfile: 'FROM busybox\nRUN echo one > /one\nRUN true\nRUN cat /one\n' });
   assert.deepEqual(await topLayer(slipway, [dir]), ['one']);
 });
 
 test('output is streamed, and a failing command is reported with status, last lines, place and no output file', async () => {
-  using slipway = slipwayHere();
+  using slipway = registry.slipway();
   const dest = join(slipway.dir, 'x.tar');
   const dir = context(slipway, {
     Dockerfile: 'FROM busybox\nRUN echo to stdout; echo to stderr >&2; exit 7\nRUN echo never\n',
@@ -75,7 +67,7 @@ test('output is streamed, and a failing command is reported with status, last li
 });
 
 test('environment, user, working directory, ARG and heredocs are what the Dockerfile says', async () => {
-  using slipway = slipwayHere();
+  using slipway = registry.slipway();
   const out = join(slipway.dir, 'out');
   const dir = context(slipway, {
     Dockerfile: `FROM busybox
@@ -102,7 +94,7 @@ EOF
 });
 
 test('--network=none leaves loopback only', async () => {
-  using slipway = slipwayHere();
+  using slipway = registry.slipway();
   const dir = context(slipway, {
     Dockerfile: 'FROM busybox\nRUN --network=none ls /sys/class/net > /nets && ifconfig lo | grep -q UP\n',
   });
@@ -111,7 +103,7 @@ test('--network=none leaves loopback only', async () => {
 });
 
 test('mounts of RUN: bind, cache, tmpfs and secret do their work and are not in the layer', async () => {
-  using slipway = slipwayHere();
+  using slipway = registry.slipway();
   const dir = context(slipway, {
     'src/a.txt': 'from the context',
     token: 'canary-7f3a9c',
@@ -152,7 +144,7 @@ RUN --mount=type=bind,source=src,target=/src --mount=type=bind,from=tools,target
 test('apt-get installs a package with maintainer scripts and a service user', {
   timeout: 300_000,
 }, async () => {
-  using slipway = slipwayHere();
+  using slipway = registry.slipway();
   const out = join(slipway.dir, 'out.tar');
   const dir = context(slipway, {
     // A package made here, so that nothing depends on a mirror: its scripts do what those of real services do.
@@ -174,7 +166,7 @@ RUN [ "$(stat -c %U /var/lib/demo)" = demo ]
 });
 
 test('file capabilities, setuid bits, hard links and odd names survive from RUN to the image and back', async () => {
-  using slipway = slipwayHere();
+  using slipway = registry.slipway();
   const layout = join(slipway.dir, 'layout');
   const dir = context(slipway, {
     Dockerfile: `FROM busybox

@@ -2,18 +2,12 @@
 import assert from 'node:assert/strict';
 import { lstatSync, mkdirSync, readdirSync, readFileSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { after, before, describe, it } from 'node:test';
+import { describe, it } from 'node:test';
 import { open } from 'lmdb';
-import { type BaseRegistry, startRegistry } from '../support/fixtures.ts';
-import { type Program, program } from '../support/program.ts';
+import { baseImages } from '../support/base-registry.ts';
+import type { Program } from '../support/program.ts';
 
-let registry: BaseRegistry;
-
-before(async () => {
-  registry = await startRegistry();
-});
-
-after(() => registry?.stop());
+const registry = baseImages();
 
 const epoch = { SOURCE_DATE_EPOCH: '1700000000' };
 
@@ -105,7 +99,7 @@ const ways: readonly {
 describe('slipway system verify', () => {
   for (const { what, damage, says } of ways) {
     it(`finds ${what}, and --repair removes it`, async () => {
-      using slipway = program({ CONTAINERS_REGISTRIES_CONF: registry.registriesConf });
+      using slipway = registry.slipway();
       const before = await built(slipway);
       const well = await slipway.must(['system', 'verify']);
       assert.match(
@@ -128,7 +122,7 @@ describe('slipway system verify', () => {
   }
 
   it('names the image that lacks something', async () => {
-    using slipway = program({ CONTAINERS_REGISTRIES_CONF: registry.registriesConf });
+    using slipway = registry.slipway();
     const { layer, layerPath, build, image } = await built(slipway);
     rmSync(layerPath);
     const { status, stdout, stderr } = await slipway.run(['system', 'verify', '--repair']);

@@ -14,6 +14,11 @@ export function writeContext(slipway: Program, files: Readonly<Record<string, st
   return dir;
 }
 
+/** What the steps printed, by the plain progress. */
+export function printedLines(stderr: string): readonly string[] {
+  return stderr.split('\n').flatMap(line => /^#\d+ \d+\.\d+ (.*)$/.exec(line)?.[1] ?? []);
+}
+
 export interface BuiltImage {
   readonly config: ContainerConfig;
   readonly history: readonly HistoryEntry[];

@@ -150,7 +150,7 @@ export async function openTools(session: Session, command: Command, options: Wir
       hashContents: contents => sharedPool().run({ kind: 'hash', contents }),
       download: network.download,
       gitEnv: session.env,
-      watchProgram: async group => (await import('../sandbox/watchdog.ts')).watchGroup(group),
+      watchProgram: async () => (await import('../sandbox/watchdog.ts')).watchGroup,
     },
     download: network.download,
     emit: options.emit,

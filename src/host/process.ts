@@ -17,10 +17,10 @@ export interface ProgramLimits {
 }
 
 /**
- * Sees to it that a process group ends should this process be killed, until it is disposed of. It is given by who can:
- * no room as low as this one.
+ * Gets ready to watch, before the program is started; what it gives then sees to it that a process group ends should this
+ * process be killed, until it is disposed of. It is given by who can: no room as low as this one.
  */
-export type WatchProgram = (group: number) => Promise<AsyncDisposable>;
+export type WatchProgram = () => Promise<(group: number) => AsyncDisposable>;
 
 export interface ProgramOptions {
   /** What the program reads; default nothing (/dev/null). */
@@ -64,15 +64,22 @@ export interface ProgramEnd {
 export async function runProgram(argv: readonly string[], options: ProgramOptions = {}): Promise<ProgramEnd> {
   const [program, ...args] = argv;
   if (program === undefined) throw new BuildError('internal', 'a program needs a name');
+  const watch = await options.watch?.();
   throwIfInterrupted(options.signal);
   const outputs = openOutputs(options);
   const child = start(program, args, options, outputs);
-  const { stdout, stderr, ended } = outputs.started(child);
   let failure: unknown;
   const stop = (reason: unknown) => {
     failure ??= reason;
     killGroup(child.pid, options.stopSignal ?? 'SIGKILL');
   };
+  let watching: AsyncDisposable | undefined;
+  try {
+    if (child.pid !== undefined) watching = watch?.(child.pid);
+  } catch (error) {
+    stop(error);
+  }
+  const { stdout, stderr, ended } = outputs.started(child);
   const watchers = watchLimits(options, program, stop);
   const receive = (stream: 'stdout' | 'stderr') => (chunk: Buffer) => {
     try {
@@ -86,7 +93,6 @@ export async function runProgram(argv: readonly string[], options: ProgramOption
   stderr?.on('data', receive('stderr'));
   child.stdin?.on('error', () => {}); // a program may end without reading all of it
   child.stdin?.end(options.stdin);
-  const watching = startWatching(options, child.pid, stop);
   try {
     const end = await new Promise<ProgramEnd>((resolve, reject) => {
       child.on('error', error => reject(startError(program, error)));
@@ -101,20 +107,7 @@ export async function runProgram(argv: readonly string[], options: ProgramOption
   } finally {
     watchers.end();
     outputs.close();
-    await (await watching)?.[Symbol.asyncDispose]();
-  }
-}
-
-async function startWatching(
-  { watch }: ProgramOptions,
-  pid: number | undefined,
-  stop: (reason: unknown) => void,
-): Promise<AsyncDisposable | undefined> {
-  try {
-    return pid === undefined ? undefined : await watch?.(pid);
-  } catch (error) {
-    stop(error);
-    return undefined;
+    await watching?.[Symbol.asyncDispose]();
   }
 }
 

@@ -16,7 +16,7 @@ import {
   statSync,
   writeFileSync,
 } from 'node:fs';
-import { type AddressInfo, createServer } from 'node:net';
+import { type AddressInfo, createServer, type Server, type Socket } from 'node:net';
 import { join } from 'node:path';
 import { afterEach, test } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
@@ -230,6 +230,18 @@ for (const [who, isolation] of rungs) {
   });
 }
 
+/** Ends a server and its connections with the test, however that ends: else the file would never. */
+function closing(server: Server): Disposable {
+  const sockets = new Set<Socket>();
+  server.on('connection', socket => sockets.add(socket));
+  return {
+    [Symbol.dispose]() {
+      for (const socket of sockets) socket.destroy();
+      server.close();
+    },
+  };
+}
+
 for (const [what, dockerfile, context] of [
   ['ADD', (url: string) => `FROM scratch\nADD ${url} /x\n`, () => []],
   ['the context', () => 'FROM scratch\n', (url: string) => [url]],
@@ -240,6 +252,7 @@ for (const [what, dockerfile, context] of [
     const server = createServer(() => {});
     server.listen(0, '127.0.0.1');
     await once(server, 'listening');
+    using _closing = closing(server);
     const url = `http://127.0.0.1:${(server.address() as AddressInfo).port}/app.git`;
     const { argv, env } = prepare(b, [], dockerfile(url), ...context(url));
     const [file = '', ...args] = argv;
@@ -251,6 +264,5 @@ for (const [what, dockerfile, context] of [
     await kill(child);
     await ended;
     await waitUntilGone(`/proc/${child.pid}/fd/`);
-    server.close();
   });
 }

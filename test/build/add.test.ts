@@ -284,16 +284,23 @@ describe('ADD of a URL', () => {
     );
     assert.deepEqual(planned.map(show), ['directory 0755 0:0 now x', 'file 0600 0:0 src x/a b.txt']);
   });
-  test('takes the name of Content-Disposition, --chown and --chmod', async () => {
-    const planned = await plan(
-      add([url('https://h/x')], '/', { chmod: '644' }),
-      {},
-      {
-        scope: scope('', { name: 'named' }),
-        owner: { uid: 1, gid: 2 },
-      },
-    );
-    assert.deepEqual(planned.map(show), ['file 0644 1:2 0 named']);
+  test('takes --chown, --chmod and the name in the URL, that of Content-Disposition where there is none', async () => {
+    for (const [text, name] of [
+      ['https://h/x', 'x'],
+      ['https://h/d/x/', 'x'],
+      ['https://h/', 'named'],
+      ['https://h/?x', 'named'],
+    ] as const) {
+      const planned = await plan(
+        add([url(text)], '/', { chmod: '644' }),
+        {},
+        {
+          scope: scope('', { name: 'named' }),
+          owner: { uid: 1, gid: 2 },
+        },
+      );
+      assert.deepEqual(planned.map(show), [`file 0644 1:2 0 ${name}`]);
+    }
   });
   test('without a name in it gets one, and one that leaves the directory does not', async () => {
     for (const [text, name] of [

@@ -164,7 +164,7 @@ test('ADD unpacks local archives by what is in them: plain, gzip, bzip2, xz and 
   assert.match(files.get('kept') ?? '', /^-rw/);
 });
 
-test('ADD of a URL: mode 0600, the time and the name that the server gives, and the checksum that was asked for', async () => {
+test('ADD of a URL: mode 0600, the name in the URL, the time that the server gives, and the checksum that was asked for', async () => {
   const archive = await must([
     'sh',
     '-c',
@@ -175,14 +175,13 @@ test('ADD of a URL: mode 0600, the time and the name that the server gives, and 
     (request, response) => {
       if (request.url === '/a.tar') return response.end(Buffer.from(archive, 'base64'));
       response.setHeader('last-modified', 'Sun, 13 Sep 2020 12:26:40 GMT');
-      if (request.url === '/named')
-        response.setHeader('content-disposition', 'attachment; filename="given.txt"');
+      response.setHeader('content-disposition', 'attachment; filename="given.txt"');
       return response.end('hello');
     },
     async origin => {
       const sum = '2cf24dba5fb0a30e26e83b2ac5b9e29e1b161e5c1fa7425e73043362938b9824';
       const text = `FROM scratch
-ADD ${origin}/f ${origin}/named /d/
+ADD ${origin}/f ${origin}/?named /d/
 ADD --checksum=sha256:${sum} ${origin}/f /whole
 ADD ${origin}/a.tar /kept.tar
 ADD --unpack ${origin}/a.tar /unpacked/

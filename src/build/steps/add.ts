@@ -59,7 +59,7 @@ async function fetchUrl(item: UrlItem, step: FetchFlags, scope: FetchScope): Pro
   const got = await downloadItem(item, step, scope);
   return {
     kind: 'file',
-    name: bytePath(got.name ?? nameOfUrl(item.url)),
+    name: bytePath(nameOfUrl(item.url) ?? got.name ?? '__unnamed__'),
     mode: 0o600,
     // Without a Last-Modified the beginning of time, as BuildKit has it: the same bytes stay the same file.
     mtimeSec: got.lastModifiedSec ?? 0,
@@ -118,15 +118,16 @@ function mismatch(item: UrlItem, expected: string, found: string): BuildError {
   );
 }
 
-function nameOfUrl(url: string): string {
+/** The last component of the path, whatever the server calls the file: what Docker takes. */
+function nameOfUrl(url: string): string | undefined {
   const { pathname } = new URL(url);
-  let last = pathname.split('/').at(-1) ?? '';
+  let path = pathname;
   try {
-    last = decodeURIComponent(last);
+    path = decodeURIComponent(pathname);
   } catch {
     // No percent-encoding after all.
   }
-  return safeName(last) ?? '__unnamed__';
+  return safeName(path.split('/').findLast(part => part !== '') ?? '');
 }
 
 async function fetchRepository(item: GitItem, step: FetchFlags, scope: FetchScope): Promise<TreeSource> {

@@ -358,6 +358,13 @@ describe('ADD of a git repository', () => {
     const step = add([{ kind: 'git', url: `${server.url}/r#main`, range }], '/x');
     assert.deepEqual(names(await plan(step, {})), ['755 x', '755 x/run', '755 x/sub', '644 x/sub/f']);
   });
+  test('leaves out what --exclude names', async () => {
+    const item = { kind: 'git', url: `${server.url}/r#main`, range } as const;
+    const sub = add([item], '/x', { excludes: ['sub'] });
+    assert.deepEqual(names(await plan(sub, {})), ['755 x', '755 x/run']);
+    const others = add([item], '/x', { excludes: ['*', '!sub/f'] });
+    assert.deepEqual(names(await plan(others, {})), ['755 x', '755 x/sub', '644 x/sub/f']);
+  });
   test('takes a directory, --keep-git-dir and the commit as --checksum', async () => {
     const sub = add([{ kind: 'git', url: `${server.url}/r#:sub`, range }], '/x', { checksum: commit });
     assert.deepEqual(names(await plan(sub, {})), ['755 x', '644 x/f']);

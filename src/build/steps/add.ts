@@ -130,7 +130,7 @@ function nameOfUrl(url: string): string | undefined {
   return safeName(path.split('/').findLast(part => part !== '') ?? '');
 }
 
-async function fetchRepository(item: GitItem, step: FetchFlags, scope: FetchScope): Promise<TreeSource> {
+async function fetchRepository(item: GitItem, step: CopyStep, scope: FetchScope): Promise<TreeSource> {
   const checkout = await checkOutItem(item, step, scope);
   const { hashContents } = scope.tools.contextHelpers;
   const tree = openDirectory(checkout.root, {
@@ -138,7 +138,7 @@ async function fetchRepository(item: GitItem, step: FetchFlags, scope: FetchScop
     ...checkout.look,
     ...(hashContents ? { hashContents } : {}),
   });
-  return wholeTree(tree, '' as BytePath, '');
+  return wholeTree(tree, '' as BytePath, '', step.excludes);
 }
 
 /** @throws BuildError `integrity` when --checksum is not the commit, and what fetching can come to */

@@ -120,11 +120,17 @@ export function missingSources(step: CopyStep, tree: FileTree): readonly BuildEr
 }
 
 /** Everything below a directory of a tree, as one source; for git references and tests. */
-export function wholeTree(tree: FileTree, directory: BytePath, name: string): TreeSource {
+export function wholeTree(
+  tree: FileTree,
+  directory: BytePath,
+  name: string,
+  excludes: readonly string[] = [],
+): TreeSource {
   const root = tree.lookup(directory);
   if (root === undefined)
     throw new BuildError('context', `${printable(showPath(directory))} is not in ${tree.description}`);
-  return { kind: 'tree', name, tree, root, entries: collect(tree, root, {}) };
+  const filter = excludes.length > 0 ? { excludes: compileExcludes(excludes) } : {};
+  return { kind: 'tree', name, tree, root, entries: collect(tree, root, filter) };
 }
 
 function inlineSource(name: string, text: string): FileSource {

@@ -32,18 +32,14 @@ export function encodeClaims(repository: Reference, digest: Digest, annotations:
 }
 
 /** Docker Hub under the name that cosign has for it. */
-function repositoryName({ domain, path }: Reference): string {
+export function repositoryName({ domain, path }: Reference): string {
   return `${domain === 'docker.io' ? 'index.docker.io' : domain}/${path}`;
 }
 
 /** @returns why not, when the document does not say that it is of an image */
 export function parseClaims(bytes: Uint8Array): Claims | string {
-  let json: unknown;
-  try {
-    json = JSON.parse(new TextDecoder('utf-8', { fatal: true }).decode(bytes));
-  } catch {
-    return 'what it signs is not JSON';
-  }
+  const json = parseJson(bytes);
+  if (json === undefined) return 'what it signs is not JSON';
   const critical = field(json, 'critical');
   const reference = field(field(critical, 'identity'), 'docker-reference');
   const digest = field(field(critical, 'image'), 'docker-manifest-digest');
@@ -55,11 +51,21 @@ export function parseClaims(bytes: Uint8Array): Claims | string {
   return json as Claims;
 }
 
+/** @returns undefined for what is not JSON in UTF-8 */
+export function parseJson(bytes: Uint8Array): unknown {
+  try {
+    return JSON.parse(new TextDecoder('utf-8', { fatal: true }).decode(bytes));
+  } catch {
+    return undefined;
+  }
+}
+
 function isOptional(value: unknown): boolean {
   return typeof value === 'object' && !Array.isArray(value);
 }
 
-function field(value: unknown, name: string): unknown {
+/** Of a JSON object, not what it inherits. */
+export function field(value: unknown, name: string): unknown {
   if (typeof value !== 'object' || value === null || Array.isArray(value)) return undefined;
   return Object.hasOwn(value, name) ? (value as Record<string, unknown>)[name] : undefined;
 }

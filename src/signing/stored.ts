@@ -7,6 +7,7 @@ import type { Manifest } from '../image/manifest.ts';
 import { familiarReference, type Reference } from '../image/reference.ts';
 import { MemorySink } from '../registry/download.ts';
 import type { Registries } from '../registry/registry.ts';
+import { type Claims, parseClaims } from './claims.ts';
 
 export const signatureType = 'application/vnd.dev.cosign.simplesigning.v1+json';
 export const signatureKey = 'dev.cosignproject.cosign/signature';
@@ -16,9 +17,14 @@ export const maxSignatures = 1000;
 const maxPayloadBytes = 64 * 1024;
 const maxSignatureChars = 4096;
 
-/** A signature and what it is of; or why it cannot be one. Nothing is verified yet but digest and size. */
+/** A signature, or several of which one is enough, and what it is of; or why it cannot be one. Nothing is verified yet. */
 export type StoredSignature =
-  | { readonly payload: Buffer; readonly signature: Buffer }
+  | {
+      readonly signed: Uint8Array;
+      readonly signatures: readonly Buffer[];
+      /** What is said by it, or why it says nothing of an image. */
+      claims(): Claims | string;
+    }
   | { readonly unusable: string };
 
 /** The place of an image's signatures. */
@@ -48,12 +54,7 @@ export async function readSignatureManifest(
   if (document.kind !== 'manifest') {
     throw new BuildError('unsupported', `${name} is an image for several platforms, not signatures`);
   }
-  if (document.layers.length > maxSignatures) {
-    throw new BuildError(
-      'hostile',
-      `${name} has ${document.layers.length} signatures; more than ${maxSignatures} are not looked at`,
-    );
-  }
+  refuseTooMany(document.layers.length, place);
   return { descriptor, manifest: document };
 }
 
@@ -65,25 +66,52 @@ export async function readSignature(
   signal: AbortSignal,
 ): Promise<StoredSignature> {
   if (layer.mediaType !== signatureType) return { unusable: 'it is of another form' };
-  if (layer.size > maxPayloadBytes) {
-    return { unusable: `what it signs has ${layer.size} bytes; more than ${maxPayloadBytes} are not read` };
-  }
   const signature = signatureOf(layer);
   if (!signature) return { unusable: 'it has no signature in base64' };
+  const payload = await downloadSmall(place, layer, maxPayloadBytes, registries, signal);
+  if (typeof payload === 'string') return { unusable: payload };
+  return { signed: payload, signatures: [signature], claims: () => parseClaims(payload) };
+}
+
+/** @returns why it was not read @throws BuildError `network`, `auth` */
+export async function downloadSmall(
+  place: Reference,
+  blob: Descriptor,
+  maxBytes: number,
+  registries: Registries,
+  signal: AbortSignal,
+): Promise<Buffer | string> {
+  if (blob.size > maxBytes) {
+    return `what it signs has ${blob.size} bytes; more than ${maxBytes} are not read`;
+  }
   const sink = new MemorySink();
   try {
-    await registries.download(place, layer, sink, signal);
+    await registries.download(place, blob, sink, signal);
   } catch (error) {
     if (!(error instanceof BuildError) || !['not-found', 'integrity'].includes(error.code)) throw error;
-    return { unusable: 'what it signs is not there, or damaged' };
+    return 'what it signs is not there, or damaged';
   }
-  return { payload: sink.bytes, signature };
+  return sink.bytes;
+}
+
+/** @throws BuildError `hostile` */
+export function refuseTooMany(count: number, place: Reference): void {
+  if (count <= maxSignatures) return;
+  throw new BuildError(
+    'hostile',
+    `${familiarReference(place)} has ${count} signatures; more than ${maxSignatures} are not looked at`,
+  );
 }
 
 /** The signature in a layer's annotation. */
 export function signatureOf({ annotations = {} }: Descriptor): Buffer | undefined {
-  const text = Object.hasOwn(annotations, signatureKey) ? (annotations[signatureKey] ?? '') : '';
-  if (text === '' || text.length > maxSignatureChars || text.length % 4 !== 0) return undefined;
+  return Object.hasOwn(annotations, signatureKey) ? decodeBase64(annotations[signatureKey]) : undefined;
+}
+
+/** @returns undefined for anything else, nothing included */
+export function decodeBase64(text: unknown, maxChars = maxSignatureChars): Buffer | undefined {
+  if (typeof text !== 'string' || text === '' || text.length > maxChars || text.length % 4 !== 0)
+    return undefined;
   return /^[A-Za-z0-9+/]+={0,2}$/.test(text) ? Buffer.from(text, 'base64') : undefined;
 }
 

@@ -5,7 +5,8 @@ import type { Descriptor } from '../image/descriptor.ts';
 import type { Digest } from '../image/digest.ts';
 import { familiarReference, type Reference } from '../image/reference.ts';
 import type { Registries } from '../registry/registry.ts';
-import { type Annotations, type Claims, missingAnnotation, parseClaims } from './claims.ts';
+import { listBundles, readBundle } from './bundles.ts';
+import { type Annotations, type Claims, missingAnnotation } from './claims.ts';
 import { isSignedBy, type VerifyingKey } from './keys.ts';
 import { placeOfSignatures, readSignature, readSignatureManifest, type StoredSignature } from './stored.ts';
 
@@ -41,33 +42,52 @@ export async function verifyImage(
   const { descriptor } = await registries.fetchManifest(reference, signal);
   const digest = reference.digest ?? descriptor.digest;
   const name = familiarReference({ ...reference, digest });
-  const place = placeOfSignatures(reference, digest);
-  const found = await readSignatureManifest(place, registries, signal);
-  const layers = found?.manifest.layers ?? [];
-  if (layers.length === 0) {
-    throw new BuildError('not-found', `${name} is not signed`, { facts: { digest } });
-  }
-  const read = (layer: Descriptor) => readSignature(place, layer, registries, signal);
-  const claims: Claims[] = [];
   const reasons = new Set<string>();
-  for (let i = 0; i < layers.length; i += atOnce) {
-    for (const stored of await Promise.all(layers.slice(i, i + atOnce).map(read))) {
+  for (const source of [classic, bundles]) {
+    const claims: Claims[] = [];
+    for await (const stored of source(reference, digest, registries, signal)) {
       const judged = judge(stored, digest, request);
       if (typeof judged === 'string') reasons.add(judged);
       else claims.push(judged);
     }
+    if (claims.length > 0) return { digest, claims };
   }
-  if (claims.length > 0) return { digest, claims };
+  if (reasons.size === 0) throw new BuildError('not-found', `${name} is not signed`, { facts: { digest } });
   throw new BuildError('integrity', `${name} has no signature that counts: ${inWords(reasons)}`, {
     facts: { digest },
   });
 }
 
+async function* classic(image: Reference, digest: Digest, registries: Registries, signal: AbortSignal) {
+  const place = placeOfSignatures(image, digest);
+  const layers = (await readSignatureManifest(place, registries, signal))?.manifest.layers ?? [];
+  yield* fewAtOnce(layers, layer => readSignature(place, layer, registries, signal));
+}
+
+/** What cosign 3 makes unless it is told otherwise. */
+async function* bundles(image: Reference, digest: Digest, registries: Registries, signal: AbortSignal) {
+  const candidates = await listBundles(image, digest, registries, signal);
+  yield* fewAtOnce(candidates, each => readBundle(image, digest, each, registries, signal));
+}
+
+/** One after the other, so that not all of them are in memory together. */
+async function* fewAtOnce<T>(
+  list: readonly Descriptor[],
+  read: (item: Descriptor) => Promise<T | undefined>,
+): AsyncGenerator<T> {
+  for (let i = 0; i < list.length; i += atOnce) {
+    for (const item of await Promise.all(list.slice(i, i + atOnce).map(read))) {
+      if (item !== undefined) yield item;
+    }
+  }
+}
+
 /** @returns why it does not count, as the end of a sentence */
 function judge(stored: StoredSignature, digest: Digest, request: VerifyRequest): Claims | string {
   if ('unusable' in stored) return stored.unusable;
-  if (!isSignedBy(stored.payload, stored.signature, request.key)) return 'it was not made with this key';
-  const claims = parseClaims(stored.payload);
+  const { signed: bytes, signatures } = stored;
+  if (!signatures.some(each => isSignedBy(bytes, each, request.key))) return 'it was not made with this key';
+  const claims = stored.claims();
   if (typeof claims === 'string') return claims;
   const signed = claims.critical.image['docker-manifest-digest'];
   if (signed !== digest) return `it is of another image, ${printable(signed.slice(0, 150))}`;

@@ -154,6 +154,7 @@ describe('signatures', () => {
       [{ ...layer, annotations: { [annotation]: '' } }, /no signature in base64/],
       [{ ...layer, annotations: { [annotation]: `${signature}!` } }, /no signature in base64/],
       [{ ...layer, annotations: { [annotation]: `${signature} ` } }, /no signature in base64/],
+      [{ ...layer, annotations: { [annotation]: `!!!!${signature}` } }, /no signature in base64/],
       [{ ...layer, annotations: { [annotation]: 'A'.repeat(8192) } }, /no signature in base64/],
       [{ ...layer, annotations: { [annotation]: 'AAAA' } }, /not made with this key/],
       [{ ...layer, size: 70_000 }, /70000 bytes; more than 65536 are not read/],
@@ -206,5 +207,126 @@ describe('signatures', () => {
     await assert.rejects(at.verify(), { code: 'unsupported', message: /not signatures/ });
     at.registry.addManifest('app', tag, ociManifest, 'no JSON');
     await assert.rejects(at.verify(), { code: 'integrity' });
+  });
+});
+
+const bundleType = 'application/vnd.dev.sigstore.bundle.v0.3+json';
+const payloadType = 'application/vnd.in-toto+json';
+
+interface Bundle {
+  readonly payloadType?: string;
+  readonly text: string;
+  readonly key?: KeyObject;
+  readonly signatures?: unknown;
+}
+
+function bundle({
+  payloadType: type = payloadType,
+  text,
+  key = mine.privateKey,
+  signatures: list,
+}: Bundle): string {
+  const payload = Buffer.from(text);
+  const signed = Buffer.from(`DSSEv1 ${payloadType.length} ${payloadType} ${payload.length} ${payload}`);
+  const sig = sign('sha256', signed, key).toString('base64');
+  return JSON.stringify({
+    mediaType: bundleType,
+    dsseEnvelope: { payload: payload.toString('base64'), payloadType: type, signatures: list ?? [{ sig }] },
+  });
+}
+
+function inToto(digest: string, change: Record<string, unknown> = {}): string {
+  return JSON.stringify({
+    _type: 'https://in-toto.io/Statement/v1',
+    subject: [{ digest: { sha256: digest.slice('sha256:'.length) }, annotations: { team: 'blue' } }],
+    predicateType: 'https://sigstore.dev/cosign/sign/v1',
+    predicate: {},
+    ...change,
+  });
+}
+
+/** Lists documents as what refers to an image, in the way of registries without the API. */
+function refer(
+  registry: MemoryRegistry,
+  repository: string,
+  digest: string,
+  entries: readonly unknown[],
+): void {
+  const list = { schemaVersion: 2, mediaType: ociIndex, manifests: entries };
+  registry.addManifest(repository, digest.replace(':', '-'), ociIndex, list);
+}
+
+function addBundle(
+  registry: MemoryRegistry,
+  text: string,
+): { mediaType: string; digest: string; size: number } {
+  const layers = [{ mediaType: bundleType, ...registry.addBlob('app', text) }];
+  const manifest = registry.addManifest('app', undefined, ociManifest, signatures(layers));
+  return { mediaType: ociManifest, ...manifest };
+}
+
+describe('bundles', () => {
+  it('made by cosign count', async () => {
+    await using at = await setUp();
+    const { digest } = at.registry.addManifest('cosigned', '1', ociManifest, recorded('image.json'));
+    const manifest = at.registry.addManifest(
+      'cosigned',
+      undefined,
+      ociManifest,
+      recorded('bundle-manifest.json'),
+    );
+    at.registry.addBlob('cosigned', recorded('bundle.json'));
+    const entry = { mediaType: ociManifest, ...manifest, artifactType: 'application/vnd.oci.empty.v1+json' };
+    refer(at.registry, 'cosigned', digest, [entry]);
+    const key = recorded('cosign.pub').toString();
+    const { claims } = await at.verify({ team: 'blue' }, key, 'cosigned:1');
+    assert.deepEqual(claims, [
+      {
+        critical: {
+          identity: { 'docker-reference': `${at.registry.host}/cosigned` },
+          image: { 'docker-manifest-digest': digest },
+          type: 'https://sigstore.dev/cosign/sign/v1',
+        },
+        optional: { team: 'blue' },
+      },
+    ]);
+    await assert.rejects(at.verify({ team: 'red' }, key, 'cosigned:1'), /does not say team=red/);
+    await assert.rejects(at.verify({}, pem, 'cosigned:1'), /not made with this key/);
+    const another = addImage(at.registry, 'cosigned', '2');
+    refer(at.registry, 'cosigned', another.digest, [entry]);
+    await assert.rejects(at.verify({}, key, 'cosigned:2'), new RegExp(`of another image, ${digest}`));
+  });
+
+  it('that cannot be used are passed over, and one that can is enough', async () => {
+    await using at = await setUp();
+    const { digest } = at.image;
+    const good = bundle({ text: inToto(digest) });
+    const bad: [string, RegExp][] = [
+      ['no JSON', /of another form/],
+      ['{"messageSignature":{}}', /of another form/],
+      [bundle({ text: inToto(digest), payloadType: 'text/plain' }), /of another form/],
+      [bundle({ text: inToto(digest), signatures: 'x' }), /of another form/],
+      [bundle({ text: inToto(digest), signatures: [] }), /no signature in base64/],
+      [bundle({ text: inToto(digest), signatures: [null, { sig: 1 }] }), /no signature in base64/],
+      [bundle({ text: inToto(digest), key: other.privateKey }), /not made with this key/],
+      [bundle({ text: statement(digest) }), /another kind of statement/],
+      [bundle({ text: inToto(digest, { predicateType: 'https://slsa.dev/provenance/v1' }) }), /another kind/],
+      [bundle({ text: inToto(digest, { subject: [] }) }), /not a statement about an image/],
+      [bundle({ text: inToto(`sha256:${'2'.repeat(64)}`) }), /of another image, sha256:22/],
+      [good.padEnd(300_000), /300000 bytes; more than/],
+    ];
+    for (const [text, reason] of bad) {
+      refer(at.registry, 'app', digest, [addBundle(at.registry, text)]);
+      await assert.rejects(at.verify(), { code: 'integrity', message: reason });
+    }
+    const gone = { mediaType: ociManifest, digest: `sha256:${'3'.repeat(64)}`, size: 3 };
+    refer(at.registry, 'app', digest, [gone]);
+    await assert.rejects(at.verify(), /is not signed/);
+    const all = [...bad.map(([text]) => text), good].map(text => addBundle(at.registry, text));
+    refer(at.registry, 'app', digest, [gone, ...all]);
+    assert.equal((await at.verify({ team: 'blue' })).claims.length, 1);
+    const many = Array.from({ length: 1001 }, () => gone);
+    refer(at.registry, 'app', digest, many);
+    await assert.rejects(at.verify(), { code: 'hostile', message: /1001 signatures/ });
   });
 });

@@ -1,5 +1,6 @@
 // Signing images in a registry and verifying them there and on pull, through the command line.
 import assert from 'node:assert/strict';
+import { spawn } from 'node:child_process';
 import { generateKeyPairSync } from 'node:crypto';
 import {
   chmodSync,
@@ -208,6 +209,26 @@ describe('image sign', () => {
     assert.match(unset.stderr, /no variable PUB/);
   });
 
+  it('asks for the password of a key on a terminal, without showing it', async () => {
+    const { name } = await pushed('sign/asked:1');
+    const key = join(dir, 'asked.key');
+    copyFileSync(recorded('cosign.key'), key);
+    const words = [process.execPath, join(repoRoot, 'bin/slipway.js'), 'sign', '--key', key, ...access, name];
+    const { COSIGN_PASSWORD: _, ...env } = process.env;
+    const child = spawn('script', ['-qec', words.join(' '), '/dev/null'], { env: { ...env, HOME: dir } });
+    let shown = '';
+    let answered = false;
+    child.stdout.setEncoding('utf8').on('data', (part: string) => {
+      shown += part;
+      if (answered || !shown.includes('Password of the private key: ')) return;
+      answered = true;
+      child.stdin.write('ein Wort\r');
+    });
+    assert.equal(await new Promise(resolve => child.once('close', resolve)), 0, shown);
+    assert.ok(!shown.includes('ein Wort'), shown);
+    assert.equal((await verify(recorded('cosign.pub'), name)).status, 0);
+  });
+
   it('warns of a private key that others may read', async () => {
     const { key } = makeKeys('open');
     const { name } = await pushed('sign/open:1');
@@ -283,6 +304,11 @@ describe('--disable-content-trust', () => {
         /Docker Content Trust \(Notary\) is not supported\n.*slipway image verify.*pull --verify-key/,
       );
     }
+    const env = { DOCKER_CONTENT_TRUST: '1' };
+    const told = await slipway.must(['pull', ...access, name], { env });
+    assert.match(told.stderr, /warning: DOCKER_CONTENT_TRUST has no effect/);
+    const quiet = await slipway.must(['pull', '--disable-content-trust', ...access, name], { env });
+    assert.doesNotMatch(quiet.stderr, /warning/);
     const strange = await slipway.run(['pull', name, '--disable-content-trust=maybe']);
     assert.equal(strange.status, 2);
   });

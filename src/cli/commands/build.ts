@@ -11,7 +11,7 @@ import type { ImageTools } from '../../images/tools.ts';
 import { type Built, reportBuild } from '../build-report.ts';
 import { keepHouse } from '../housekeeping.ts';
 import { addBuildOptions, type BuildFlags } from '../options/build-options.ts';
-import { refuseContentTrust } from '../options/content-trust.ts';
+import { checkContentTrust } from '../options/content-trust.ts';
 import { type GivenRegistryOptions, registryOptions, requireAuthFile } from '../options/registry-options.ts';
 import type { ProgressMode } from '../progress/progress.ts';
 import type { Session } from '../session.ts';
@@ -27,7 +27,7 @@ export function defineBuild(program: Command, started: Session): void {
   ).action(async (context: string, flags: BuildFlags, command: Command) => {
     const isJson = progressMode(flags, started) === 'rawjson';
     const session = isJson ? (await import('../progress/json.ts')).jsonSession(started) : started;
-    refuseContentTrust(flags);
+    checkContentTrust(flags, session);
     const { makeBuildRequest } = await import('../options/build-request.ts');
     const request = makeBuildRequest(context, flags, session.env, session.cwd);
     if (flags.check || (flags.call && flags.call !== 'build')) {

@@ -10,7 +10,7 @@ import {
   withDefaultTag,
 } from '../../image/reference.ts';
 import type { ImageTools } from '../../images/tools.ts';
-import { addContentTrust, type ContentTrustFlags, refuseContentTrust } from '../options/content-trust.ts';
+import { addContentTrust, type ContentTrustFlags, checkContentTrust } from '../options/content-trust.ts';
 import {
   addRegistryOptions,
   type RegistryFlags,
@@ -42,7 +42,7 @@ export function definePull(program: Command, session: Session): void {
 }
 
 async function pull(text: string, flags: PullFlags, session: Session, command: Command): Promise<void> {
-  refuseContentTrust(flags);
+  checkContentTrust(flags, session);
   const asked = parseReference(text.replace(/^docker:\/\//, ''));
   if (flags.allTags && (asked.tag || asked.digest)) {
     throw new BuildError('usage', 'a tag cannot be combined with --all-tags', {

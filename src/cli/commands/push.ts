@@ -2,7 +2,7 @@
 import type { Command } from 'commander';
 import { BuildError } from '../../errors.ts';
 import { familiarReference, parseReference, withDefaultTag } from '../../image/reference.ts';
-import { addContentTrust, type ContentTrustFlags, refuseContentTrust } from '../options/content-trust.ts';
+import { addContentTrust, type ContentTrustFlags, checkContentTrust } from '../options/content-trust.ts';
 import {
   addRegistryOptions,
   type RegistryFlags,
@@ -32,7 +32,7 @@ export function definePush(program: Command, session: Session): void {
 }
 
 async function push(text: string, flags: PushFlags, session: Session, command: Command): Promise<void> {
-  refuseContentTrust(flags);
+  checkContentTrust(flags, session);
   const asked = parseReference(text);
   if (flags.allTags && (asked.tag || asked.digest)) {
     throw new BuildError('usage', 'a tag cannot be combined with --all-tags', {

@@ -16,6 +16,8 @@ export interface DownloadRequest {
   readonly to: string;
   /** Asked for every address on the way; a user and password in the URL come first. */
   readonly authorize?: Authorize;
+  /** What an earlier download came to: the server is asked whether that is still what it has. */
+  readonly remembered?: Downloaded;
   /** More is refused; default 64 GiB. */
   readonly maxBytes?: number;
   readonly signal: AbortSignal;
@@ -30,13 +32,23 @@ export interface Downloaded {
   /** Seconds since 1970. */
   readonly lastModifiedSec?: number;
   readonly contentType?: string;
+  /** What the server can be asked with later. Absent: it gave nothing that tells one byte from another. */
+  readonly validator?: Validator;
+  /** It is what was remembered: the server says so, and nothing was written. */
+  readonly isUnchanged?: true;
 }
+
+/** One of the two, as the server wrote it (RFC 9110, 8.8). */
+export type Validator =
+  | { readonly kind: 'etag'; readonly text: string }
+  | { readonly kind: 'last-modified'; readonly text: string };
 
 /** @throws BuildError `network`, `not-found`, `auth`, or `hostile` for an address that must not be contacted */
 export type Download = (request: DownloadRequest) => Promise<Downloaded>;
 
 const defaultMaxBytes = 64 * 1024 ** 3;
 const maxRedirects = 10;
+const leastAgeMs = 60_000;
 const redirects = new Set([301, 302, 303, 307, 308]);
 
 export function makeDownload(http: Http, policy: RetryPolicy = defaultRetry): Download {
@@ -59,17 +71,41 @@ function parseUrl(text: string): URL {
 
 async function attempt(http: Http, url: URL, request: DownloadRequest): Promise<Downloaded> {
   const response = await follow(http, url, request);
+  if (response.status === 304 && request.remembered) {
+    response.body.destroy();
+    return { ...request.remembered, isUnchanged: true };
+  }
   const { size, digest } = await writeBody(response, url, request);
   const name = nameIn(response.header('content-disposition'));
   const modified = Date.parse(response.header('last-modified') ?? '');
   const contentType = response.header('content-type');
+  const validator = validatorOf(response);
   return {
     size,
     digest,
     ...(name === undefined ? {} : { name }),
     ...(Number.isNaN(modified) ? {} : { lastModifiedSec: Math.floor(modified / 1000) }),
     ...(contentType === undefined ? {} : { contentType }),
+    ...(validator === undefined ? {} : { validator }),
   };
+}
+
+/**
+ * Only what changes with every byte: no weak tag, and no time that is so near to that of the answer that the file may have
+ * been written again in the same second (RFC 9110, 8.8.2.2).
+ */
+function validatorOf(response: HttpResponse): Validator | undefined {
+  const etag = response.header('etag');
+  if (etag !== undefined && /^"[\x21\x23-\x7e\x80-\xff]*"$/.test(etag)) return { kind: 'etag', text: etag };
+  const text = response.header('last-modified') ?? '';
+  const ageMs = Date.parse(response.header('date') ?? '') - Date.parse(text);
+  return ageMs >= leastAgeMs ? { kind: 'last-modified', text } : undefined;
+}
+
+function condition({ remembered }: DownloadRequest): Record<string, string> {
+  const validator = remembered?.validator;
+  if (validator === undefined) return {};
+  return { [validator.kind === 'etag' ? 'if-none-match' : 'if-modified-since']: validator.text };
 }
 
 /** Credentials in the URL are sent to its host only. */
@@ -83,11 +119,16 @@ async function follow(http: Http, first: URL, request: DownloadRequest): Promise
     const response = await http.send({
       method: 'GET',
       url: bare,
-      headers: { 'accept-encoding': 'identity', ...authorization(url, request.authorize) },
+      headers: {
+        'accept-encoding': 'identity',
+        ...condition(request),
+        ...authorization(url, request.authorize),
+      },
       // A link-local address is a machine's own metadata service; nobody is led there by an answer.
       ...(hops > 0 ? { refuse: ['link-local' as const] } : {}),
       signal: request.signal,
     });
+    if (response.status === 304 && request.remembered) return response;
     if (!redirects.has(response.status)) return accept(response, first);
     response.body.destroy();
     url = nextUrl(url, response.header('location'), first);

@@ -72,6 +72,7 @@ export type MetaSpace =
   | 'records' // cache key -> step result (cache/)
   | 'stat' // device:inode -> content digest (cache/)
   | 'builds' // what the last build of each project came to, and where like steps were recorded (cache/)
+  | 'downloads' // digest of a URL -> what its server gave last, and how to ask whether that has changed (build/)
   | 'misc';
 
 /**

@@ -55,8 +55,25 @@ describe('a download', () => {
       digest: digestOf('hello'),
       lastModifiedSec: 1_600_000_000,
       name: 'a b.tar',
+      validator: { kind: 'last-modified', text: 'Sun, 13 Sep 2020 12:26:40 GMT' },
     });
     assert.equal(readFileSync(to, 'utf8'), 'hello');
+  });
+
+  test('can be asked for again with a strong tag, or a time that is no longer fresh', async () => {
+    const given = async (headers: Record<string, string>) => {
+      handle = (_, response) => {
+        for (const [name, value] of Object.entries(headers)) response.setHeader(name, value);
+        response.end('hello');
+      };
+      return (await get('/x')).validator;
+    };
+    const time = 'Sun, 13 Sep 2020 12:26:40 GMT';
+    assert.deepEqual(await given({ etag: '"a"', 'last-modified': time }), { kind: 'etag', text: '"a"' });
+    assert.deepEqual(await given({ etag: 'W/"a"' }), undefined);
+    assert.deepEqual(await given({ etag: 'a' }), undefined);
+    assert.deepEqual(await given({ 'last-modified': new Date().toUTCString() }), undefined);
+    assert.deepEqual(await given({ 'last-modified': 'yesterday' }), undefined);
   });
   test('follows redirects and gives nobody else the credentials', async () => {
     handle = (request, response) => {

@@ -1,6 +1,15 @@
 // COPY and ADD on real images: what only a build shows. docs/dockerfile.md names these tests row by row.
 import assert from 'node:assert/strict';
-import { chmodSync, linkSync, mkdirSync, readFileSync, statSync, symlinkSync, writeFileSync } from 'node:fs';
+import {
+  chmodSync,
+  linkSync,
+  mkdirSync,
+  readFileSync,
+  rmSync,
+  statSync,
+  symlinkSync,
+  writeFileSync,
+} from 'node:fs';
 import { createServer as createSocket } from 'node:net';
 import { join } from 'node:path';
 import { test } from 'node:test';
@@ -219,6 +228,71 @@ test('ADD of a URL is asked for every time, and executed again only when other b
       assert.match(await build(), /1 of 1 steps cached/);
       body = 'two';
       assert.match(await build(), /0 of 1 steps cached/);
+    },
+  );
+});
+
+test('ADD of a URL asks whether the file has changed, and downloads it only when somebody needs the bytes', async () => {
+  let state = { body: 'asked one', tag: '"v1"' };
+  const answers: number[] = [];
+  await served(
+    (request, response) => {
+      response.setHeader('etag', state.tag);
+      if (request.url === '/old') response.setHeader('last-modified', 'Sun, 13 Sep 2020 12:26:40 GMT');
+      const isSame =
+        request.headers['if-none-match'] === state.tag ||
+        (request.url === '/old' && request.headers['if-modified-since'] !== undefined);
+      response.statusCode = isSame ? 304 : 200;
+      answers.push(response.statusCode);
+      return response.end(isSame ? '' : state.body);
+    },
+    async origin => {
+      const build = async (text: string) => {
+        answers.length = 0;
+        const out = join(slipway.dir, 'asked');
+        rmSync(out, { recursive: true, force: true });
+        const { stderr } = await slipway.must(['build', '--progress=plain', '-o', out, context(text)]);
+        const cached = /(\d) of \d steps? cached/.exec(stderr)?.[1];
+        return [cached, answers.join(' '), readFileSync(join(out, 'f'), 'utf8')];
+      };
+      const text = `FROM scratch\nADD ${origin}/f /f\n`;
+      assert.deepEqual(await build(text), ['0', '200', 'asked one']);
+      assert.deepEqual(await build(text), ['1', '304', 'asked one']);
+      const elsewhere = `FROM scratch\nWORKDIR /w\nADD ${origin}/f /f\n`;
+      assert.deepEqual(await build(elsewhere), ['0', '304 200', 'asked one']);
+      state = { body: 'asked two', tag: '"v2"' };
+      assert.deepEqual(await build(text), ['0', '200', 'asked two']);
+      assert.deepEqual(await build(text), ['1', '304', 'asked two']);
+      // A weak tag says nothing of bytes.
+      state = { body: 'asked three', tag: 'W/"v3"' };
+      assert.deepEqual(await build(text), ['0', '200', 'asked three']);
+      assert.deepEqual(await build(text), ['1', '200', 'asked three']);
+      const old = `FROM scratch\nADD ${origin}/old /f\n`;
+      assert.deepEqual(await build(old), ['0', '200', 'asked three']);
+      assert.deepEqual(await build(old), ['1', '304', 'asked three']);
+    },
+  );
+});
+
+test('ADD of a URL that changes between the question and the download is an error, and well the next time', async () => {
+  let asked = 0;
+  await served(
+    (request, response) => {
+      asked++;
+      response.setHeader('etag', '"v1"');
+      const isSame = request.headers['if-none-match'] !== undefined;
+      response.statusCode = isSame ? 304 : 200;
+      return response.end(isSame ? '' : asked === 1 ? 'one' : 'two');
+    },
+    async origin => {
+      await slipway.must(['build', context(`FROM scratch\nADD ${origin}/f /f\n`)]);
+      const again = context(`FROM scratch\nWORKDIR /w\nADD ${origin}/f /f\n`);
+      const { status, stderr } = await slipway.run(['build', again]);
+      assert.equal(status, 1);
+      assert.match(stderr, /\/f has changed while it was being added\n.*Dockerfile:3\n.*try: build again/s);
+      const out = join(slipway.dir, 'changed');
+      await slipway.must(['build', '-o', out, again]);
+      assert.equal(readFileSync(join(out, 'f'), 'utf8'), 'two');
     },
   );
 });

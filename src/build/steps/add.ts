@@ -12,7 +12,9 @@ import type { ContextHelpers } from '../../context/open.ts';
 import { recognizeArchive, spoolTar } from '../../context/spool-tar.ts';
 import { BuildError, printable } from '../../errors.ts';
 import { makePrivateDir, removeTree, temporaryName } from '../../host/temp.ts';
+import { digestOf, isDigest } from '../../image/digest.ts';
 import type { CopyItem, CopyStep } from '../../plan/steps.ts';
+import type { Meta } from '../../store/store.ts';
 import { type BytePath, bytePath, type ContentSource } from '../../tree/entry.ts';
 import {
   type FetchedItems,
@@ -27,7 +29,8 @@ import {
 export interface FetchScope {
   readonly tools: {
     readonly contextHelpers: ContextHelpers;
-    readonly store: { readonly tmp: string };
+    /** Without `meta` nothing is remembered of downloads. */
+    readonly store: { readonly tmp: string; readonly meta?: Pick<Meta, 'get' | 'set' | 'delete'> };
   };
   /** What the user lends to this build. Default nothing. */
   readonly request?: {
@@ -56,7 +59,9 @@ export type UrlItem = Extract<CopyItem, { readonly kind: 'url' }>;
 export type GitItem = Extract<CopyItem, { readonly kind: 'git' }>;
 
 async function fetchUrl(item: UrlItem, step: FetchFlags, scope: FetchScope): Promise<FileSource> {
-  const got = await downloadItem(item, step, scope);
+  const remembered = recall(item, step, scope);
+  const got = await downloadItem(item, step, scope, remembered === undefined ? {} : { remembered });
+  remember(item, got, scope);
   return {
     kind: 'file',
     name: bytePath(nameOfUrl(item.url) ?? got.name ?? '__unnamed__'),
@@ -67,7 +72,48 @@ async function fetchUrl(item: UrlItem, step: FetchFlags, scope: FetchScope): Pro
     content: got.content,
     digest: got.digest,
     remote: true,
+    ...(got.isUnchanged ? { bring: () => bring(item, step, scope, got) } : {}),
   };
+}
+
+type Got = Downloaded & { readonly content: ContentSource };
+
+/** What a server said was unchanged, after all: nothing here has it. */
+async function bring(item: UrlItem, step: FetchFlags, scope: FetchScope, got: Got): Promise<void> {
+  const { file } = got.content as Extract<ContentSource, { kind: 'range' }>;
+  const now = await downloadItem(item, step, scope, { to: file });
+  remember(item, now, scope);
+  if (now.digest === got.digest) return;
+  throw new BuildError('network', `${printable(item.url)} has changed while it was being added`, {
+    range: item.range,
+    hint: 'build again',
+    facts: { expected: got.digest, found: now.digest },
+  });
+}
+
+/** The URL itself may hold a password. */
+const keyOf = (item: UrlItem) => digestOf(item.url);
+
+/** What the URL gave last, unless the bytes themselves are asked for. */
+function recall(item: UrlItem, step: FetchFlags, { tools }: FetchScope): Downloaded | undefined {
+  if (step.checksum !== undefined && !step.checksum.startsWith('sha256:')) return undefined;
+  const value = tools.store.meta?.get('downloads', keyOf(item)) as Downloaded | undefined;
+  return value?.validator !== undefined && isDigest(value.digest) && Number.isSafeInteger(value.size)
+    ? value
+    : undefined;
+}
+
+function remember(item: UrlItem, { content: _, isUnchanged, ...got }: Got, { tools }: FetchScope): void {
+  if (isUnchanged) return;
+  if (got.validator === undefined) tools.store.meta?.delete('downloads', keyOf(item));
+  else tools.store.meta?.set('downloads', keyOf(item), got);
+}
+
+interface DownloadOptions {
+  /** The file to write. Default: a new one. */
+  readonly to?: string;
+  /** As DownloadRequest has it. */
+  readonly remembered?: Downloaded;
 }
 
 /** @throws BuildError `integrity` when --checksum does not match, and what a download can come to */
@@ -75,12 +121,15 @@ export async function downloadItem(
   item: UrlItem,
   step: FetchFlags,
   scope: FetchScope,
-): Promise<Downloaded & { readonly content: ContentSource }> {
+  { to = join(scope.tools.store.tmp, temporaryName('add-')), remembered }: DownloadOptions = {},
+): Promise<Got> {
   const { download } = scope.tools.contextHelpers;
   if (!download) throw new BuildError('unsupported', `${printable(item.url)} cannot be downloaded here`);
-  const to = join(scope.tools.store.tmp, temporaryName('add-'));
   const authorize = authorizeHttp(scope.request?.secrets ?? new Map());
-  const got = await download({ url: item.url, to, signal: scope.signal, authorize });
+  const got = await download({
+    ...{ url: item.url, to, signal: scope.signal, authorize },
+    ...(remembered === undefined ? {} : { remembered }),
+  });
   const content: ContentSource = { kind: 'range', file: to, offset: 0, size: got.size };
   if (step.checksum !== undefined) {
     const found = await checksumLike(step.checksum, content, got.digest);

@@ -52,6 +52,8 @@ export interface FileSource {
   readonly digest: Digest;
   /** It was downloaded: unpacked only when --unpack asks for it. */
   readonly remote?: boolean;
+  /** Brings the content, which is not there before; its digest is known already. */
+  readonly bring?: () => Promise<void>;
 }
 
 /** An archive that is unpacked into the destination. */

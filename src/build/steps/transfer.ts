@@ -86,6 +86,7 @@ async function sourceTree(step: CopyStep, scope: StepScope): Promise<FileTree> {
 async function write(step: CopyStep, scope: StepScope, selection: Selection): Promise<LayerId | null> {
   const dest = await scope.sources.view(scope.layers, `stage "${scope.stage.label}"`, scope.signal, 'names');
   const owner = step.chown === undefined ? undefined : resolveOwner(step.chown, imageFiles(dest));
+  for (const source of selection.sources) if (source.kind === 'file') await source.bring?.();
   const unpacked = await unpackArchives(selection, step, scope);
   const entries = planCopy(unpacked, dest, step, owner, { nowMs: scope.tools.now() });
   if (entries.length === 0) return null;

@@ -1,9 +1,20 @@
 // Attacks that a Dockerfile makes, by the numbers of the catalogue, in every rung and for every kind of user: mounts and
 // their sources, names of caches, volumes, secrets. What needs no Dockerfile is in hostile/run-attacks.test.ts.
 import assert from 'node:assert/strict';
-import { chmodSync, copyFileSync, existsSync, mkdirSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
+import {
+  chmodSync,
+  copyFileSync,
+  existsSync,
+  mkdirSync,
+  readdirSync,
+  readFileSync,
+  realpathSync,
+  rmSync,
+  writeFileSync,
+} from 'node:fs';
 import { join } from 'node:path';
 import { test } from 'node:test';
+import { digestOf } from '../../src/image/digest.ts';
 import { type Somebody, somebody, type Who } from '../support/as-user.ts';
 import { baseImages } from '../support/base-registry.ts';
 import { writeContext } from '../support/images.ts';
@@ -139,6 +150,28 @@ for (const [who, isolation] of [
     }
   });
 }
+
+test('RT-02: a step in proot does not get at the programs that started it, as a user without namespaces', async () => {
+  using user = somebody('no namespaces');
+  try {
+    const place = placeIn(user.home, 'proot', user.wrap);
+    const programs = [process.execPath, join(repoRoot, 'bin/slipway.js'), realpathSync('/usr/bin/proot')];
+    const before = programs.map(file => digestOf(readFileSync(file)));
+    // It may end itself by what it writes to its own shell.
+    const overwrite = `for i in 1 2 3 4 5; do for p in /proc/[0-9]*; do
+exec 7<$p/exe && (echo evil > /proc/self/fd/7); (echo evil >> $p/exe); done; sleep 0.02; done 2>/dev/null`;
+    for (const command of [overwrite, "printf '#!/proc/self/exe\\n' > /evil; chmod 755 /evil; /evil"]) {
+      const ended = await build(place, `FROM busybox\nRUN <<EOF\necho tries\n${command}\nEOF\n`);
+      assert.deepEqual(printed(ended).slice(0, 1), ['tries'], ended.stderr);
+    }
+    assert.deepEqual(
+      programs.map(file => digestOf(readFileSync(file))),
+      before,
+    );
+  } finally {
+    rmSync(user.home, { recursive: true, force: true });
+  }
+});
 
 function atHome(): Program {
   return registry.slipway();

@@ -113,7 +113,7 @@ async function runStep(request: SandboxRequest, options: ProotOptions): Promise<
     using starter = makeStarter(request, dir);
     using _watch = watchStrays(mark, process.pid);
     const allBinds = [...devBinds(dir), ...binds, `${starter.file}:${starterPath}`];
-    const supervision = await launch(prootSteps(request, options, allBinds, mark, cgroup), {
+    const supervision = await launch(prootSteps(request, options, allBinds, mark, cgroup, dir), {
       dir,
       signal: request.signal,
       inherit: [starter.report],
@@ -219,6 +219,7 @@ function prootSteps(
   binds: readonly string[],
   mark: StrayMark,
   cgroup: StepCgroup | undefined,
+  dir: string,
 ): readonly LauncherStep[] {
   const argv = [
     program,
@@ -236,6 +237,7 @@ function prootSteps(
     ...limitSteps(request, mostOpenFiles()),
     ...markSteps(mark),
     ...noNewPrivilegesSteps(request),
-    named(program, call('execve', program, argv, request.env)),
+    // Not the step's environment, which could name libraries of this machine: the starter gives that to the command.
+    named(program, call('execve', program, argv, [`PROOT_TMP_DIR=${dir}`])),
   ];
 }

@@ -151,6 +151,15 @@ for (const [who, isolation] of [
   });
 }
 
+test('the environment of an image reaches no program of the machine, in proot', async () => {
+  using slipway = atHome();
+  // The machine's loader would obey both, before proot itself begins.
+  const Dockerfile = 'FROM busybox\nENV LD_DEBUG=libs LD_PRELOAD=/tmp/not-there.so\nRUN echo $LD_PRELOAD\n';
+  const dir = writeContext(slipway, { Dockerfile });
+  const ended = await slipway.must(['build', '--progress=plain', '--isolation=proot', dir]);
+  assert.deepEqual(printed(ended), ['/tmp/not-there.so']);
+});
+
 test('RT-02: a step in proot does not get at the programs that started it, as a user without namespaces', async () => {
   using user = somebody('no namespaces');
   try {

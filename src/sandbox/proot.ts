@@ -238,6 +238,7 @@ function prootSteps(
     ...markSteps(mark),
     ...noNewPrivilegesSteps(request),
     // Not the step's environment, which could name libraries of this machine: the starter gives that to the command.
+    // proot 5.1.0 does not know this variable: killed, it leaves an empty directory in /tmp.
     named(program, call('execve', program, argv, [`PROOT_TMP_DIR=${dir}`])),
   ];
 }

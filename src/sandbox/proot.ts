@@ -42,6 +42,7 @@ import {
   mountsOf,
   openSource,
 } from './prepare.ts';
+import { removeDir } from './remove-dir.ts';
 import type { Rung } from './rung.ts';
 import type { Sandbox, SandboxMount, SandboxRequest, SandboxResult } from './sandbox.ts';
 import type { StepCgroup } from './step-cgroup.ts';
@@ -127,7 +128,7 @@ async function runStep(request: SandboxRequest, options: ProotOptions): Promise<
     await killStrays(mark);
     cgroup?.remove();
     stubs?.remove();
-    rmSync(dir, { recursive: true, force: true });
+    removeDir(dir);
   }
 }
 

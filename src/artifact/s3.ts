@@ -90,11 +90,11 @@ class S3Place implements Place, Register {
   }
 
   async send(blobs: readonly Descriptor[], signal: AbortSignal): Promise<void> {
-    const todo = [...blobs];
+    const waiting = [...blobs];
     const failed = new AbortController();
     const together = AbortSignal.any([signal, failed.signal]);
     const worker = async () => {
-      for (let blob = todo.pop(); blob; blob = todo.pop()) await this.#sendBlob(blob, together);
+      for (let blob = waiting.pop(); blob; blob = waiting.pop()) await this.#sendBlob(blob, together);
     };
     const workers = Array.from({ length: uploads }, worker);
     try {

@@ -157,11 +157,11 @@ export class Graph {
   /** How many records stand on it, in however many steps. */
   #size(record: RemoteRecord): number {
     const seen = new Set<RemoteRecord>();
-    const todo = [...this.#children(record)];
-    for (let next = todo.pop(); next !== undefined; next = todo.pop()) {
+    const waiting = [...this.#children(record)];
+    for (let next = waiting.pop(); next !== undefined; next = waiting.pop()) {
       if (seen.has(next)) continue;
       seen.add(next);
-      todo.push(...this.#children(next));
+      waiting.push(...this.#children(next));
     }
     return seen.size;
   }
@@ -179,11 +179,11 @@ export class Graph {
   }
 
   #drop(record: RemoteRecord, dropped: Set<RemoteRecord>): void {
-    const todo = [record];
-    for (let next = todo.pop(); next !== undefined; next = todo.pop()) {
+    const waiting = [record];
+    for (let next = waiting.pop(); next !== undefined; next = waiting.pop()) {
       if (dropped.has(next)) continue;
       dropped.add(next);
-      todo.push(...this.#children(next));
+      waiting.push(...this.#children(next));
     }
   }
 }

@@ -123,11 +123,16 @@ async function putManifest(
   return digest;
 }
 
-/** A registry made of several machines may not know everywhere yet what it was sent a moment ago. */
+/**
+ * A registry made of several machines may not know everywhere yet what it was sent a moment ago. One that keeps its
+ * links in files reads an empty one, and takes it for a wrong digest, while another client sends the same blob.
+ */
 function notYetThere(error: unknown): unknown {
   if (!(error instanceof BuildError)) return error;
   const { status, registryCode } = error.facts;
-  const unknown = /^(?:MANIFEST_)?BLOB_UNKNOWN$|^MANIFEST_UNKNOWN$/.test(String(registryCode ?? ''));
+  const unknown = /^(?:(?:MANIFEST_)?BLOB_UNKNOWN|MANIFEST_UNKNOWN|DIGEST_INVALID)$/.test(
+    String(registryCode ?? ''),
+  );
   if (status !== 404 && !unknown) return error;
   const { hint, cause, facts } = error;
   return new BuildError('network', error.message, {

@@ -272,6 +272,16 @@ describe('a registry that answers oddly', () => {
     t.assertPushed(small);
   });
 
+  // docker-registry, when two clients send one blob and one of them its manifest.
+  it('that reads a link while it is being written is asked again', async () => {
+    await using t = await setUp();
+    t.registry.script({ method: 'PUT', path: /manifests/, times: 1 }, x =>
+      x.answer(400, {}, errorBody('DIGEST_INVALID', 'provided digest did not match uploaded content')),
+    );
+    await t.push(small);
+    t.assertPushed(small);
+  });
+
   it('that stored another manifest is not believed', async () => {
     await using t = await setUp();
     const other = { 'docker-content-digest': digestOf('x') };

@@ -55,11 +55,18 @@ export async function listReferrers(
         descriptors(json.manifests),
       );
     } catch (error) {
-      if (!(error instanceof BuildError) || error.code !== 'not-found') throw error;
+      if (!knowsNoReferrers(error)) throw error;
       return fallbackTag(endpoints, repository, digest, signal);
     }
   });
   return artifactType === undefined ? all : all.filter(d => d.artifactType === artifactType);
+}
+
+/** Most registries without the API answer 404; others take the path for a malformed one, or for one to write to. */
+function knowsNoReferrers(error: unknown): boolean {
+  if (!(error instanceof BuildError)) return false;
+  const { status } = error.facts;
+  return error.code === 'not-found' || (error.code === 'network' && [400, 405, 406].includes(Number(status)));
 }
 
 /** Registries without the API keep the list as an index under a tag made of the digest. */

@@ -360,4 +360,30 @@ describe('referrers', () => {
       ['application/x'],
     );
   });
+
+  for (const status of [400, 405, 406]) {
+    it(`come from the tag where a registry answers ${status} to a path that it does not know`, async () => {
+      await using t = await setUp();
+      const { digest, size } = addImage(t.registry, 'app', '1');
+      const repository = { domain: t.registry.host, path: 'app' };
+      const subject = parseReference(`a@${digest}`).digest ?? assert.fail();
+      t.registry.script({ path: /referrers/ }, x => x.answer(status));
+      assert.deepEqual(await t.registries.listReferrers(repository, subject, never), []);
+      const entry = { mediaType: ociManifest, digest, size, artifactType: 'application/x' };
+      const list = { schemaVersion: 2, mediaType: ociIndex, manifests: [entry] };
+      t.registry.addManifest('app', digest.replace(':', '-'), ociIndex, list);
+      assert.equal((await t.registries.listReferrers(repository, subject, never)).length, 1);
+    });
+  }
+
+  it('of a registry that denies them are not taken from the tag', async () => {
+    await using t = await setUp();
+    const { digest } = addImage(t.registry, 'app', '1');
+    const repository = { domain: t.registry.host, path: 'app' };
+    const subject = parseReference(`a@${digest}`).digest ?? assert.fail();
+    t.registry.script({ path: /referrers/ }, x =>
+      x.answer(400, {}, JSON.stringify({ errors: [{ code: 'DENIED' }] })),
+    );
+    await assert.rejects(t.registries.listReferrers(repository, subject, never), { code: 'auth' });
+  });
 });

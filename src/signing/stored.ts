@@ -32,6 +32,11 @@ export function placeOfSignatures({ domain, path }: Reference, digest: Digest): 
   return { domain, path, tag: `${digest.replace(':', '-')}.sig` };
 }
 
+/** Whether a tag stands for what is said of an image (signatures and the like, lists of referrers), and so for no image. */
+export function isTagAboutImage(tag: string): boolean {
+  return /^sha256-[0-9a-f]{64}(?:\.(?:sig|att|sbom))?$/.test(tag);
+}
+
 /**
  * The manifest of signatures, and its digest.
  * @param fresh the registry itself is asked, not its mirrors

@@ -264,6 +264,20 @@ describe('pull --verify-key', () => {
     assert.notEqual(await images(), before);
   });
 
+  it('pulls all tags of a repository with signatures, which are no images', async () => {
+    using other = fresh();
+    const { key, pub } = makeKeys('all');
+    const { name, digest } = await pushed('pull/all:1', 'one');
+    const { name: second } = await pushed('pull/all:2', 'two');
+    await sign(key, name, second);
+    for (const flags of [['--verify-key', pub], []]) {
+      const pulled = await other.must(['pull', '-a', ...flags, ...access, `${registry.host}/pull/all`]);
+      assert.match(pulled.stderr, new RegExp(`Left out: ${digest.replace(':', '-')}.sig is about an image`));
+      const { stdout } = await other.must(['images', '--format', '{{.Tag}}']);
+      assert.deepEqual(stdout.trim().split('\n').sort(), ['1', '2']);
+    }
+  });
+
   it('pulls what was verified, whatever the tag stands for a moment later', async () => {
     await using hostile = await new MemoryRegistry().start();
     using other = fresh();

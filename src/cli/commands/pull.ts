@@ -60,7 +60,7 @@ async function pull(text: string, flags: PullFlags, session: Session, command: C
   const tools = wired.images;
   const note = (line: string) => (flags.quiet ? undefined : session.err(`${line}\n`));
   if (!flags.allTags && !asked.tag && !asked.digest) note('Using default tag: latest');
-  const all = await references(asked, flags, tools);
+  const all = await references(asked, flags, tools, note);
   const verified = await verify(all, flags, session, tools);
   for (const reference of all) {
     const { pullInto } = await import('../../images/pull.ts');
@@ -78,10 +78,17 @@ async function pull(text: string, flags: PullFlags, session: Session, command: C
   if (flags.allTags) session.out(`${formatReference(asked)}\n`);
 }
 
-async function references(asked: Reference, flags: PullFlags, tools: ImageTools): Promise<Reference[]> {
+async function references(
+  asked: Reference,
+  flags: PullFlags,
+  tools: ImageTools,
+  note: (line: string) => void,
+): Promise<Reference[]> {
   if (!flags.allTags) return [withDefaultTag(asked)];
+  const { isTagAboutImage } = await import('../../signing/stored.ts');
   const tags = await (await tools.registries()).listTags(asked, tools.signal);
-  return tags.map(tag => ({ ...asked, tag }));
+  for (const tag of tags.filter(isTagAboutImage)) note(`Left out: ${tag} is about an image, and is none`);
+  return tags.filter(tag => !isTagAboutImage(tag)).map(tag => ({ ...asked, tag }));
 }
 
 /** All are verified before anything is fetched; then it is fetched by digest, as tags may change meanwhile. */

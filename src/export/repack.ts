@@ -1,6 +1,7 @@
 // An image of the store for a registry: layers that were kept as plain tars are packed; everything else stays as it is.
 // Configs, and with them image ids, do not change; manifests, and the index above them, do.
 import type { Descriptor } from '../image/descriptor.ts';
+import type { Digest } from '../image/digest.ts';
 import {
   encodeManifest,
   type Index,
@@ -28,6 +29,7 @@ export async function repackForRegistry(
   layers: Layers,
   signal: AbortSignal,
   options: RepackOptions = {},
+  done = new Map<Digest, Descriptor>(),
 ): Promise<Descriptor> {
   const bytes = await store.blobs.read(descriptor.digest, maxManifestBytes);
   const document = parseManifest(bytes, descriptor.mediaType);
@@ -35,7 +37,11 @@ export async function repackForRegistry(
   const manifests: Descriptor[] = [];
   for (const child of document.manifests) {
     const isHere = store.blobs.path(child.digest) !== undefined;
-    manifests.push(isHere ? await repackForRegistry(child, store, layers, signal, options) : child);
+    const { digest, size } =
+      done.get(child.digest) ??
+      (isHere ? await repackForRegistry(child, store, layers, signal, options, done) : child);
+    done.set(child.digest, { ...child, digest, size });
+    manifests.push({ ...child, digest, size });
   }
   if (manifests.every((child, i) => child.digest === document.manifests[i]?.digest)) return descriptor;
   return put(descriptor, { ...document, manifests }, store);

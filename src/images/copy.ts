@@ -4,6 +4,7 @@ import { BuildError } from '../errors.ts';
 import type { Destination } from '../export/destination.ts';
 import { repackForRegistry } from '../export/repack.ts';
 import type { Descriptor } from '../image/descriptor.ts';
+import type { Digest } from '../image/digest.ts';
 import { type Index, type Manifest, maxManifestBytes, parseManifest } from '../image/manifest.ts';
 import { compressionOf } from '../image/media-type.ts';
 import type { Platform } from '../image/platform.ts';
@@ -121,6 +122,7 @@ function fullName(text: string): string {
 async function fetchDocuments(reference: Reference, tools: ImageTools): Promise<void> {
   const registries = await tools.registries();
   const { domain, path } = reference;
+  const seen = new Set<Digest>();
   const visit = async (which: Reference, depth: number): Promise<void> => {
     if (depth > 4) throw new BuildError('integrity', 'an image index is nested too deeply');
     const { bytes, descriptor } = await registries.fetchManifest(which, tools.signal);
@@ -128,7 +130,11 @@ async function fetchDocuments(reference: Reference, tools: ImageTools): Promise<
     const document: Manifest | Index = parseManifest(bytes, descriptor.mediaType);
     await tools.store.blobs.put(bytes);
     if (document.kind === 'index') {
-      for (const { digest } of document.manifests) await visit({ domain, path, digest }, depth + 1);
+      for (const { digest } of document.manifests) {
+        if (seen.has(digest)) continue;
+        seen.add(digest);
+        await visit({ domain, path, digest }, depth + 1);
+      }
       return;
     }
     for (const { digest } of [document.config, ...document.layers])

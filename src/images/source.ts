@@ -144,18 +144,22 @@ export async function fetchLayers(manifest: Manifest, tools: ImageTools): Promis
   );
 }
 
-/** Every manifest below `root` that is in the store, `root` itself when it is one. */
+/** Every manifest below `root` that is in the store, each once; `root` itself when it is one. */
 export async function manifestsBelow(
   root: Descriptor,
   tools: ImageTools,
   depth = 0,
+  seen = new Set<Digest>(),
 ): Promise<{ readonly descriptor: Descriptor; readonly manifest: Manifest }[]> {
   if (depth > 4) throw new BuildError('integrity', 'an image index is nested too deeply');
+  if (seen.has(root.digest)) return [];
+  seen.add(root.digest);
   if (depth > 0 && tools.store.blobs.path(root.digest) === undefined) return [];
   const bytes = await tools.store.blobs.read(root.digest, maxManifestBytes);
   const document = parseManifest(bytes, root.mediaType);
   if (document.kind === 'manifest') return [{ descriptor: root, manifest: document }];
   const found = [];
-  for (const child of document.manifests) found.push(...(await manifestsBelow(child, tools, depth + 1)));
+  for (const child of document.manifests)
+    found.push(...(await manifestsBelow(child, tools, depth + 1, seen)));
   return found;
 }

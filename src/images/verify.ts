@@ -148,12 +148,21 @@ async function verifyImages(store: Store): Promise<Found> {
   ];
   const damage: Damage[] = [];
   for (const { name, descriptor } of roots) {
-    for (const lack of await lacksOf(store, descriptor, 0)) damage.push(damaged('image', name, lack));
+    for (const lack of await lacksOf(store, descriptor, new Set(), 0))
+      damage.push(damaged('image', name, lack));
   }
   return { count: roots.length, damage };
 }
 
-async function lacksOf(store: Store, document: Descriptor, depth: number): Promise<readonly string[]> {
+/** @param seen documents that were looked at already, which need no second look */
+async function lacksOf(
+  store: Store,
+  document: Descriptor,
+  seen: Set<Digest>,
+  depth: number,
+): Promise<readonly string[]> {
+  if (seen.has(document.digest)) return [];
+  seen.add(document.digest);
   if (!isHere(store, document)) return [`lacks its manifest ${document.digest}`];
   if (depth > maxDepth) return ['is nested too deeply'];
   try {
@@ -163,7 +172,9 @@ async function lacksOf(store: Store, document: Descriptor, depth: number): Promi
     // The others are of platforms that were never asked for.
     const here = manifest.manifests.filter(child => isHere(store, child));
     if (here.length === 0 && manifest.manifests.length > 0) return ['has none of its platforms'];
-    return (await Promise.all(here.map(child => lacksOf(store, child, depth + 1)))).flat();
+    const lacks: string[] = [];
+    for (const child of here) lacks.push(...(await lacksOf(store, child, seen, depth + 1)));
+    return lacks;
   } catch (error) {
     return [`has a manifest that cannot be read: ${messageOf(error)}`];
   }

@@ -53,8 +53,9 @@ async function loadLayout(container: Container, store: Store, signal: AbortSigna
   if (index.manifests.length > maxImages)
     throw new BuildError('hostile', `${container.description} lists more than ${maxImages} images`);
   const images: LoadedImage[] = [];
+  const copied = new Set<string>();
   for (const descriptor of index.manifests) {
-    await copyDocument(container, descriptor, store, signal, 0);
+    await copyDocument(container, descriptor, store, signal, copied, 0);
     const { annotations = {} } = descriptor;
     const name = annotations['io.containerd.image.name'] ?? annotations['org.opencontainers.image.ref.name'];
     images.push({ descriptor, names: name === undefined ? [] : [name] });
@@ -62,16 +63,24 @@ async function loadLayout(container: Container, store: Store, signal: AbortSigna
   return images;
 }
 
-/** A manifest or index and all it reaches. */
+/**
+ * A manifest or index and all it reaches.
+ * @param copied what was copied already: indexes that name each other many times are many more than files
+ */
 async function copyDocument(
   container: Container,
   descriptor: Descriptor,
   store: Store,
   signal: AbortSignal,
+  copied: Set<string>,
   depth: number,
 ): Promise<void> {
   if (depth > maxIndexDepth)
     throw new BuildError('hostile', `${container.description} nests indexes too deeply`);
+  const { digest, size, mediaType } = descriptor;
+  const key = `${digest} ${size} ${mediaType}`;
+  if (copied.has(key)) return;
+  copied.add(key);
   const bytes = await readDocument(container, blobName(descriptor.digest));
   checkBytes(bytes, descriptor);
   const document: Manifest | Index = parseManifest(bytes, descriptor.mediaType);
@@ -79,7 +88,7 @@ async function copyDocument(
     for (const child of document.manifests) {
       // A layout may hold some platforms of an index only.
       if (container.has(blobName(child.digest)))
-        await copyDocument(container, child, store, signal, depth + 1);
+        await copyDocument(container, child, store, signal, copied, depth + 1);
     }
   } else {
     for (const blob of [document.config, ...document.layers]) await copyBlob(container, blob, store, signal);

@@ -30,7 +30,10 @@ export async function pushStored(
   const documents: PushDocument[] = [];
   const blobs = new Map<string, PushBlob>();
   const domains = [...new Set(references.map(reference => reference.domain))];
+  const seen = new Set<Digest>();
   const collect = async (descriptor: Descriptor, depth: number): Promise<void> => {
+    if (seen.has(descriptor.digest)) return;
+    seen.add(descriptor.digest);
     if (depth > maxDepth) throw new BuildError('integrity', 'an image index is nested too deeply');
     const bytes = await store.blobs.read(descriptor.digest, maxManifestBytes);
     const document: Manifest | Index = parseManifest(bytes, descriptor.mediaType);

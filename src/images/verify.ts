@@ -4,7 +4,8 @@
 import { createHash } from 'node:crypto';
 import { createReadStream, lstatSync, readdirSync } from 'node:fs';
 import { join } from 'node:path';
-import { BuildError, errnoOf, messageOf } from '../errors.ts';
+import { setImmediate } from 'node:timers/promises';
+import { BuildError, errnoOf, messageOf, printable } from '../errors.ts';
 import { removeTree } from '../host/temp.ts';
 import { type Digest, digestFromHash, isDigest } from '../image/digest.ts';
 import { type Manifest, maxManifestBytes, parseManifest } from '../image/manifest.ts';
@@ -42,7 +43,7 @@ const maxDepth = 4;
 /** What others remove meanwhile is not damage. @throws BuildError `store` when the store cannot be read */
 export async function verifyStore(store: Store, options: VerifyOptions): Promise<Verification> {
   const blobs = await verifyBlobs(store, options);
-  const trees = verifyTrees(store);
+  const trees = await verifyTrees(store, options);
   const facts = store.meta.damaged().map(id => damaged('fact', id, 'does not have its checksum'));
   const removable = [...blobs.damage, ...trees.damage, ...facts];
   if (options.repair) for (const each of removable) await remove(store, each);
@@ -62,7 +63,8 @@ function damaged(kind: Damage['kind'], id: string, problem: string): Damage {
 }
 
 async function remove(store: Store, { kind, id }: Damage): Promise<void> {
-  if (kind === 'tree') await store.trees.remove(id);
+  if (kind === 'tree' && /^[a-z0-9-]+$/.test(id)) await store.trees.remove(id);
+  else if (kind === 'tree') await removeTree(join(store.root, 'trees', id));
   else if (kind === 'fact') store.meta.forget(id);
   else if (kind === 'blob' && isDigest(id)) await store.blobs.remove(id);
   else await removeTree(join(store.root, 'blobs', id.replace(':', '/')));
@@ -92,19 +94,20 @@ async function verifyBlobs(
       else if (!stat.isFile()) damage.push(damaged('blob', id, 'is no regular file'));
       else {
         const found = await digestOfFile(join(dir, name), algorithm, signal);
-        if (found !== undefined && found !== id) damage.push(damaged('blob', id, `holds ${found}`));
+        if (found === 'unreadable') damage.push(damaged('blob', id, 'cannot be read (EIO)'));
+        else if (found !== undefined && found !== id) damage.push(damaged('blob', id, `holds ${found}`));
       }
     }
   }
   return { count, bytes, damage };
 }
 
-/** undefined: it is gone. */
+/** undefined: it is gone; unreadable: the disk does not give it. */
 async function digestOfFile(
   path: string,
   algorithm: (typeof algorithms)[number],
   signal: AbortSignal,
-): Promise<Digest | undefined> {
+): Promise<Digest | 'unreadable' | undefined> {
   const hash = createHash(algorithm);
   try {
     for await (const chunk of createReadStream(path, { highWaterMark: readBytes, signal }))
@@ -112,7 +115,8 @@ async function digestOfFile(
   } catch (error) {
     if (errnoOf(error) === 'ENOENT') return undefined;
     signal.throwIfAborted();
-    throw new BuildError('store', `a blob of the store cannot be read (${errnoOf(error)})`, {
+    if (errnoOf(error) === 'EIO') return 'unreadable';
+    throw new BuildError('store', `${printable(path)} cannot be read (${errnoOf(error)})`, {
       cause: error,
       facts: { path },
     });
@@ -120,12 +124,16 @@ async function digestOfFile(
   return digestFromHash(hash.digest('hex'), algorithm);
 }
 
-function verifyTrees(store: Store): Found {
+async function verifyTrees(store: Store, { signal }: VerifyOptions): Promise<Found> {
   const names = namesIn(join(store.root, 'trees'));
-  const damage = names.flatMap(id => {
+  const damage: Damage[] = [];
+  for (const id of names) {
+    // To look at a tree takes the thread: ctrl-C is heard in between.
+    await setImmediate();
+    signal.throwIfAborted();
     const problem = treeProblem(store, id);
-    return problem === undefined ? [] : [damaged('tree', id, problem)];
-  });
+    if (problem !== undefined) damage.push(damaged('tree', id, problem));
+  }
   return { count: names.length, damage };
 }
 
@@ -134,7 +142,7 @@ function namesIn(dir: string): readonly string[] {
     return readdirSync(dir).sort();
   } catch (error) {
     if (errnoOf(error) === 'ENOENT') return [];
-    throw new BuildError('store', `the store cannot be read (${errnoOf(error)})`, {
+    throw new BuildError('store', `${printable(dir)} cannot be read (${errnoOf(error)})`, {
       cause: error,
       facts: { path: dir },
     });

@@ -56,9 +56,13 @@ export class TreeChecks {
 /** What is wrong with a tree, without removing it or counting this as a use; undefined: nothing, or nobody can tell. */
 export function treeProblem(store: Store, id: string): string | undefined {
   const path = join(store.root, 'trees', id);
-  const stats = [path, join(path, 'fs')].map(each => lstatSync(each, { throwIfNoEntry: false }));
-  if (stats[0] === undefined) return undefined;
-  if (stats.some(stat => !stat?.isDirectory())) return 'is no directory with an fs in it';
+  const stat = lstatSync(path, { throwIfNoEntry: false });
+  if (stat === undefined) return undefined;
+  const isTree = stat.isDirectory() && lstatSync(join(path, 'fs'), { throwIfNoEntry: false })?.isDirectory();
+  if (!isTree) {
+    const isGone = lstatSync(path, { throwIfNoEntry: false }) === undefined;
+    return isGone ? undefined : 'is no directory with an fs in it';
+  }
   const { summary } = new FactsBook(store.meta).get(`tree:${id}`);
   if (summary === undefined) return undefined;
   const found = summarizeTree(join(path, 'fs'));

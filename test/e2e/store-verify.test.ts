@@ -5,7 +5,8 @@ import { join } from 'node:path';
 import { describe, it } from 'node:test';
 import { open } from 'lmdb';
 import { baseImages } from '../support/base-registry.ts';
-import type { Program } from '../support/program.ts';
+import { type Program, run } from '../support/program.ts';
+import { repoRoot } from '../support/repo.ts';
 
 const registry = baseImages();
 
@@ -83,6 +84,16 @@ const ways: readonly {
     says: ({ layer }) => new RegExp(`^blob sha256:${layer}.bak has a name that is no digest`, 'm'),
   },
   {
+    what: 'a file in the place of an unpacked layer',
+    damage: ({ slipway }) => writeFileSync(join(slipway.store, 'trees/file'), ''),
+    says: () => /^tree file is no directory with an fs in it/m,
+  },
+  {
+    what: 'a directory that is no unpacked layer',
+    damage: ({ slipway }) => mkdirSync(join(slipway.store, 'trees/New Folder')),
+    says: () => /^tree New Folder is no directory with an fs in it/m,
+  },
+  {
     what: 'a file of an unpacked layer that was edited',
     damage: ({ slipway }) =>
       flipBit(join(slipway.store, 'trees', treeWith(slipway, 'bin'), 'fs/bin/busybox')),
@@ -120,6 +131,23 @@ describe('slipway system verify', () => {
       await slipway.must(['system', 'verify']);
     });
   }
+
+  it('goes on after a blob that the disk does not give, and --repair removes it', async () => {
+    using slipway = registry.slipway();
+    const { layer, layerPath, build, image } = await built(slipway);
+    const onBadDisk = (...words: string[]) => {
+      const argv = [process.execPath, join(repoRoot, 'bin/slipway.js'), 'system', 'verify', ...words];
+      const fault = ['-qq', '-o', '/dev/null', '-P', layerPath, '-e', 'inject=read,pread64:error=EIO'];
+      return run(['strace', '-f', ...fault, ...argv], { env: { SLIPWAY_ROOT: slipway.store } });
+    };
+    const found = await onBadDisk();
+    assert.equal(found.stdout, `blob sha256:${layer} cannot be read (EIO)\n`, found.stderr);
+    assert.equal(found.status, 1);
+    const repaired = await onBadDisk('--repair');
+    assert.match(repaired.stdout, /cannot be read \(EIO\): removed$/m);
+    assert.equal(await build(), image);
+    await slipway.must(['system', 'verify']);
+  });
 
   it('names the image that lacks something', async () => {
     using slipway = registry.slipway();

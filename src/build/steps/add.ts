@@ -82,8 +82,9 @@ type Got = Downloaded & { readonly content: ContentSource };
 async function bring(item: UrlItem, step: FetchFlags, scope: FetchScope, got: Got): Promise<void> {
   const { file } = got.content as Extract<ContentSource, { kind: 'range' }>;
   const now = await downloadItem(item, step, scope, { to: file });
-  remember(item, now, scope);
   if (now.digest === got.digest) return;
+  // Of a server that gives other bytes each time nothing can be remembered: the next build downloads them.
+  scope.tools.store.meta?.delete('downloads', keyOf(item));
   throw new BuildError('network', `${printable(item.url)} has changed while it was being added`, {
     range: item.range,
     hint: 'build again',

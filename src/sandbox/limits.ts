@@ -67,8 +67,16 @@ const titles: Readonly<Record<LimitName, string>> = {
   stack: 'stack size',
 };
 
-/** As a runtime configuration has it. */
+/** As a runtime configuration has it, but for what is unlimited: see {@link withUnlimited}. */
 export function runtimeLimit({ name, soft, hard }: StepLimit): object {
   const value = (limit: number | undefined) => (limit === undefined ? -1 : limit);
   return { type: `RLIMIT_${name.toUpperCase()}`, soft: value(soft), hard: value(hard) };
+}
+
+/**
+ * Runtimes read a limit as 64 bits without a sign, and no number of JavaScript is that large. Inside a JSON string the
+ * quotes would be escaped, so only limits are found.
+ */
+export function withUnlimited(json: string): string {
+  return json.replace(/"(soft|hard)":-1(?=[,}])/g, `"$1":${UNLIMITED}`);
 }

@@ -20,6 +20,7 @@ import { findDevices } from './devices.ts';
 import { givenRules } from './given.ts';
 import { attempt, call, type LauncherStep, named } from './launcher/launcher.ts';
 import { launch, reportFd, supervised } from './launcher/supervise.ts';
+import { withUnlimited } from './limits.ts';
 import { mostOpenFiles } from './machine.ts';
 import { resultOf } from './outcome.ts';
 import { type Prepared, prepareRun } from './prepare.ts';
@@ -151,7 +152,7 @@ function writeBundle(
     ...(seccomp === undefined ? {} : { seccomp }),
   });
   mkdirSync(join(prepared.dir, 'state'), { mode: 0o700 });
-  writeFileSync(join(prepared.dir, 'config.json'), JSON.stringify(spec), { mode: 0o600 });
+  writeFileSync(join(prepared.dir, 'config.json'), withUnlimited(JSON.stringify(spec)), { mode: 0o600 });
 }
 
 /** The runtime writes what went wrong before the command was started into its log; the command cannot. */

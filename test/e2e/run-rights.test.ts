@@ -271,6 +271,17 @@ test('an ordinary user gets capabilities of its namespace, volumes and devices, 
   assert.deepEqual(printedLines(ended.stderr), ['mounted', 'device', '2', String(hard)]);
 });
 
+test('an unlimited resource is unlimited in every sandbox', async () => {
+  using slipway = registry.slipway();
+  const dir = busybox(slipway, 'RUN ulimit -S -c; ulimit -H -c\n');
+
+  for (const isolation of ['oci', 'namespace', 'chroot', 'proot']) {
+    const flags = ['--no-cache', `--isolation=${isolation}`, '--ulimit', 'core=-1'];
+    const { stderr } = await slipway.must(['build', '--progress=plain', ...flags, dir]);
+    assert.deepEqual(printedLines(stderr), ['unlimited', 'unlimited'], isolation);
+  }
+});
+
 test('a default limit that may not be raised is lowered to what is allowed', async () => {
   using slipway = registry.slipway();
   const dir = busybox(slipway, 'RUN ulimit -H -n\n');

@@ -6,6 +6,7 @@ import { join } from 'node:path';
 import { test } from 'node:test';
 import { type Somebody, somebody, type Who } from '../support/as-user.ts';
 import { baseImages } from '../support/base-registry.ts';
+import { writeContext } from '../support/images.ts';
 import { program, run } from '../support/program.ts';
 import { repoRoot } from '../support/repo.ts';
 
@@ -85,6 +86,18 @@ async function check(
 
 /** A single id can be root only. */
 const root = { user: '0 0 root', groups: '0', home: '/root /root' };
+
+test('an empty HOME is that of the user, in every sandbox', async () => {
+  using slipway = registry.slipway();
+  const dir = writeContext(slipway, {
+    Dockerfile: 'FROM busybox\nENV HOME=\nUSER www-data\nRUN echo "home $HOME"\n',
+  });
+  for (const isolation of ['oci', 'namespace', 'chroot', 'proot']) {
+    const flags = ['--no-cache', '--progress=plain', `--isolation=${isolation}`];
+    const { stderr } = await slipway.must(['build', ...flags, dir]);
+    assert.match(stderr, /^#\d+ [\d.]+ home \/var\/www$/m, isolation);
+  }
+});
 
 for (const [isolation, missing] of [
   // runc puts a pipe between, which has ended.

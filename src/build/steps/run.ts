@@ -112,7 +112,10 @@ async function keep(
   return scope.tools.layers.fromTree(id);
 }
 
-/** HOME from the image's passwd and the hostname unless somebody says otherwise; of two values the later one counts. */
+/**
+ * HOME from the image's passwd and the hostname unless somebody says otherwise; of two values the later one counts. An
+ * empty HOME counts as none, as with runtimes.
+ */
 function environment(step: RunStep, home: string, extra: readonly string[]): string[] {
   const values = new Map([
     ['HOME', home],
@@ -124,6 +127,7 @@ function environment(step: RunStep, home: string, extra: readonly string[]): str
     values.delete(name);
     values.set(name, entry.slice(at + 1));
   }
+  if (values.get('HOME') === '') values.set('HOME', home);
   return [...values].map(([name, value]) => `${name}=${value}`);
 }
 

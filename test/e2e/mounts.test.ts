@@ -76,6 +76,13 @@ RUN --mount=type=cache,id=seeded,target=/c,from=seed,source=/s/in cat /c/f; echo
   assert.deepEqual(await printed(dir), ['seeded', 'more'], 'once only');
 });
 
+test('cache: a file as its source is refused, and leaves the mount as it was', async () => {
+  const mount = 'RUN --mount=type=cache,id=of-a-file,target=/c';
+  const seeded = busybox(`${mount},from=busybox,source=/etc/passwd cat /c\n`);
+  await refused(seeded, /\/etc\/passwd is a file, and the cache mount at \/c is a directory/);
+  assert.deepEqual(await printed(busybox(`${mount} ls -A /c; echo usable\n`)), ['usable']);
+});
+
 test('cache: two steps at once wait for each other when it is locked, and have each their own when it is private', async () => {
   const text = (sharing: string) =>
     ['a', 'b']

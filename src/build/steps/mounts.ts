@@ -247,8 +247,7 @@ class Opener {
   }
 
   async #openCache(mount: CacheSpec): Promise<CacheMount> {
-    const seed =
-      mount.from.kind === 'scratch' ? undefined : () => this.#content(mount.from, mount.source, false);
+    const seed = mount.from.kind === 'scratch' ? undefined : () => this.#seed(mount);
     const { tools, signal, emptiedMounts: emptied } = this.#scope;
     const { watchProgram: watch } = tools.contextHelpers;
     const cache = await openCacheMount(tools.store, mount, signal, {
@@ -260,6 +259,18 @@ class Opener {
     });
     this.#closers.push(cache.close);
     return cache;
+  }
+
+  async #seed({ from, source, target }: CacheSpec): Promise<{ source: string }> {
+    const content = await this.#content(from, source, false);
+    if (!content.isFile) return content;
+    throw new BuildError(
+      'run',
+      `${printable(source)} is a file, and the cache mount at ${printable(target)} is a directory`,
+      {
+        hint: 'name the directory that holds the file as its source',
+      },
+    );
   }
 
   #cache(mount: CacheSpec): void {

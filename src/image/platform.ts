@@ -26,24 +26,34 @@ const architectures: Readonly<Record<string, readonly [string, string?]>> = {
 
 const knownSystems = new Set(['linux', 'windows', 'darwin', 'freebsd', 'macos']);
 
+/** What may stand alone: an unknown word may as well be a misspelt system. */
+const knownArchitectures = new Set([
+  ...['386', 'amd64', 'arm', 'arm64', 'loong64', 'mips', 'mipsle', 'mips64', 'mips64le', 'ppc64', 'ppc64le'],
+  ...['riscv64', 's390x', 'wasm'],
+]);
+
 /** @throws BuildError `usage` when `text` is no platform. */
 export function parsePlatform(text: string): Platform {
   const parts = text.split('/');
-  if (parts.length > 3 || parts.some(part => !word.test(part))) {
-    throw new BuildError('usage', `"${printable(text)}" is not a platform`, {
-      hint: 'write it as os/architecture[/variant], for example linux/amd64 or linux/arm/v7',
-    });
-  }
+  if (parts.length > 3 || parts.some(part => !word.test(part))) throw noPlatform(text);
   const [first = '', second, third] = parts;
   if (second === undefined) {
     const lower = first.toLowerCase();
     if (knownSystems.has(lower)) return normalize({ ...hostPlatform(), os: lower });
-    return normalize({ os: 'linux', architecture: lower });
+    const platform = normalize({ os: 'linux', architecture: lower });
+    if (!knownArchitectures.has(platform.architecture)) throw noPlatform(text);
+    return platform;
   }
   return normalize({
     os: first.toLowerCase(),
     architecture: second.toLowerCase(),
     variant: third?.toLowerCase(),
+  });
+}
+
+function noPlatform(text: string): BuildError {
+  return new BuildError('usage', `"${printable(text)}" is not a platform`, {
+    hint: 'write it as os/architecture[/variant], for example linux/amd64 or linux/arm/v7',
   });
 }
 

@@ -45,6 +45,18 @@ test('what cannot stand in resolv.conf is refused', () => {
   refused({ dnsSearch: ['a\nnameserver 1.2.3.4'] }, /cannot stand in resolv.conf/);
 });
 
+test('--add-host takes IP addresses and host-gateway, and nothing that only looks like one', () => {
+  const hosts = (...addHost: string[]) =>
+    makeBuildRequest('.', { ...buildDefaults, addHost }, {}, '/').extraHosts;
+  assert.deepEqual(hosts('a:1.2.3.4', 'b=::1', 'c:[fe80::1]'), [
+    ['a', '1.2.3.4'],
+    ['b', '::1'],
+    ['c', 'fe80::1'],
+  ]);
+  for (const text of ['a', 'a:', 'a:1.2.3', 'a:1.2.3.400', 'a:abc', 'a b:1.2.3.4'])
+    assert.throws(() => hosts(text), /is not name:ip/);
+});
+
 test('host-gateway stays what it is until the network of the step is known', () => {
   const request = makeBuildRequest('.', { ...buildDefaults, addHost: ['me:host-gateway'] }, {}, '/');
   assert.deepEqual(request.extraHosts, [['me', 'host-gateway']]);

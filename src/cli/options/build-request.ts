@@ -1,5 +1,6 @@
 // argv and environment -> BuildRequest. Every value is checked here; what build/ gets is typed and complete.
 import { readFileSync } from 'node:fs';
+import { isIP } from 'node:net';
 import { resolve } from 'node:path';
 import { type CacheTarget, parseCacheSource, parseCacheTarget } from '../../build/cache-spec.ts';
 import type { BuildRequest, PullPolicy } from '../../build/request.ts';
@@ -203,8 +204,11 @@ function parseHost(text: string): readonly [string, string] {
   const at = text.search(/[:=]/);
   const name = at < 0 ? '' : text.slice(0, at);
   const address = text.slice(at + 1).replace(/^\[(.*)\]$/, '$1');
-  if (!/^[A-Za-z0-9._-]+$/.test(name) || !/^(?:host-gateway|[0-9A-Fa-f.:]+)$/.test(address)) {
-    throw usage(`--add-host ${printable(text)} is not name:ip`);
+  if (!/^[A-Za-z0-9._-]+$/.test(name) || (address !== 'host-gateway' && !isIP(address))) {
+    throw usage(
+      `--add-host ${printable(text)} is not name:ip`,
+      'write --add-host db:10.0.0.7, or name:host-gateway',
+    );
   }
   return [name, address];
 }

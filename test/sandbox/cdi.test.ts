@@ -298,6 +298,16 @@ test('a specification may be YAML, with the numbers of version 1.1', async () =>
   assert.equal(faults[0], `${temp.path}/other.yml: not read, its name ends in .yml`);
 });
 
+test('a specification of very many devices is read', () => {
+  const devices = Array.from({ length: 100_000 }, (_, i) => ({ name: `d${i}`, containerEdits: {} }));
+  assert.equal(readSpecification(spec({}, { devices }), '/x.json').length, devices.length);
+  const twice = [...devices, { name: 'd7', containerEdits: {} }];
+  assert.throws(
+    () => readSpecification(spec({}, { devices: twice }), '/x.json'),
+    /two devices vendor.com\/gpu=d7/,
+  );
+});
+
 test('YAML that does not end, is two documents or has a key twice is no specification', async () => {
   using temp = tempDir();
   const laugh = (depth: number): string =>
@@ -307,6 +317,8 @@ test('YAML that does not end, is two documents or has a key twice is no specific
   const files = {
     'bomb.yaml': laugh(8),
     'deep.yaml': '['.repeat(1 << 20),
+    'dashes.yaml': '- '.repeat(100_000),
+    'wide.yaml': Array.from({ length: 150_000 }, (_, i) => `k${i}: ${i}\n`).join(''),
     'documents.yaml': 'kind: a/b\n---\nkind: a/b\n',
     'tab.yaml': 'kind: a/b\ndevices:\n\t- name: x\n',
     'twice.yaml': 'kind: a/b\nkind: a/c\n',

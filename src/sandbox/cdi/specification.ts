@@ -124,8 +124,11 @@ export function readSpecification(value: unknown, file: string): readonly CdiDev
     };
   });
   if (devices.length === 0) throw new Fault('it has no devices');
-  const twice = devices.find(({ name }, i) => devices.findIndex(each => each.name === name) < i);
-  if (twice !== undefined) throw new Fault(`it has two devices ${twice.name}`);
+  const names = new Set<string>();
+  for (const { name } of devices) {
+    if (names.has(name)) throw new Fault(`it has two devices ${name}`);
+    names.add(name);
+  }
   return devices;
 }
 

@@ -5,7 +5,7 @@ set -euo pipefail
 # command:package
 needs=(
   docker-registry:docker-registry dockerd:docker.io runc:runc crun:crun skopeo:skopeo umoci:umoci
-  newuidmap:uidmap proot:proot busybox:busybox-static git:git openssl:openssl htpasswd:apache2-utils
+  newuidmap:uidmap proot:proot busybox:busybox-static git:git ssh-keygen:openssh-client openssl:openssl htpasswd:apache2-utils
   mmdebstrap:mmdebstrap xz:xz-utils bzip2:bzip2 zstd:zstd strace:strace setpriv:util-linux
   qemu-aarch64-static:qemu-user-static python3:python3 objcopy:binutils setcap:libcap2-bin setfattr:attr curl:curl
   pasta:passt fuse-overlayfs:fuse-overlayfs slirp4netns:slirp4netns swift-ring-builder:swift

@@ -1,5 +1,6 @@
 // What a build is asked for. cli/options/ makes one out of argv; library callers write it themselves.
 import type { OutputSpec } from '../export/output-spec.ts';
+import type { SshSource } from '../host/ssh-agent.ts';
 import type { Platform } from '../image/platform.ts';
 import type { Reference } from '../image/reference.ts';
 import type { StepSettings } from '../sandbox/sandbox.ts';
@@ -68,8 +69,8 @@ export interface BuildRequest {
   readonly run?: StepSettings;
   /** Values of `--secret`, by id. */
   readonly secrets: ReadonlyMap<string, Buffer>;
-  /** `--ssh`: agent socket by id. */
-  readonly sshSockets: ReadonlyMap<string, string>;
+  /** `--ssh`: an agent or keys, by id. */
+  readonly ssh: ReadonlyMap<string, SshSource>;
   /** `--allow`: entitlements that Dockerfile instructions may use. */
   readonly allow: ReadonlySet<string>;
   /** `--allow device`, `--allow device=NAME`. Default: devices whose specification says that anybody may have them. */

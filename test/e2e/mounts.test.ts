@@ -192,6 +192,35 @@ RUN --mount=type=ssh,id=a echo "$SSH_AUTH_SOCK"
   }
 });
 
+test('ssh: private keys by their files, which the step can use and not see', async () => {
+  const dir = mkdtempSync(join(slipway.dir, 'keys-'));
+  const key = join(dir, 'key');
+  const locked = join(dir, 'locked');
+  await must(['ssh-keygen', '-q', '-t', 'ed25519', '-N', '', '-C', 'mine', '-f', key]);
+  await must(['ssh-keygen', '-q', '-t', 'ed25519', '-N', 'secret', '-f', locked]);
+  const ask = `perl -MIO::Socket::UNIX -e '$s = IO::Socket::UNIX->new($ENV{SSH_AUTH_SOCK}); print $s pack("NC", 1, 11); $s->flush; read $s, $x, 9; print "keys ", unpack("x5N", $x), "\\n"'`;
+  const context = writeContext(slipway, {
+    Dockerfile: `FROM debian\nRUN --mount=type=ssh,id=deploy,required=true ${ask}\n`,
+  });
+  for (const isolation of ['oci', 'namespace', 'proot']) {
+    const flags = [`--isolation=${isolation}`, '--ssh', `deploy=${key}`];
+    assert.deepEqual(await printed(context, ...flags), ['keys 1'], isolation);
+  }
+  for (const [spec, message] of [
+    [`deploy=${key},${key}.pub`, /key\.pub cannot be used: it holds no private key/],
+    [`deploy=${locked}`, /locked cannot be used: the key has a passphrase/],
+    [`deploy=${join(dir, 'none')}`, /none is not there/],
+    [`deploy=${dir}`, /is neither a socket nor a private key/],
+    ['=x', /it has no id/],
+  ] as const) {
+    const ended = await slipway.run(['build', '--ssh', spec, context]);
+    assert.equal(ended.status, 2);
+    assert.match(ended.stderr, message);
+  }
+  const twice = ['--ssh', `deploy=${key}`, '--ssh', `deploy=${key}`];
+  assert.match((await slipway.run(['build', ...twice, context])).stderr, /the id is there already/);
+});
+
 test('mount points that were made for a mount are not in the layer, files written beside it are', async () => {
   const { layers } = await buildImage(slipway, [
     busybox(

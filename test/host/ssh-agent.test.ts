@@ -29,7 +29,7 @@ async function setUp(): Promise<{ client: Socket; seen: number[]; path: string; 
   });
   const agent = join(dir, 'real');
   await new Promise<void>(resolve => server.listen(agent, resolve));
-  const proxy = await openAgentProxy({ agent, mode: 0o600, uid: 1234, gid: 1234 });
+  const proxy = await openAgentProxy({ agent: { socket: agent }, mode: 0o600, uid: 1234, gid: 1234 });
   const client = connect(proxy.path);
   client.on('error', () => {});
   await once(client, 'connect');

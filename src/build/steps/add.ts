@@ -11,6 +11,7 @@ import { type GitSource, parseGitUrl } from '../../context/git-url.ts';
 import type { ContextHelpers } from '../../context/open.ts';
 import { recognizeArchive, spoolTar } from '../../context/spool-tar.ts';
 import { BuildError, printable } from '../../errors.ts';
+import { openAgentProxy, type SshSource } from '../../host/ssh-agent.ts';
 import { makePrivateDir, removeTree, temporaryName } from '../../host/temp.ts';
 import { digestOf, isDigest } from '../../image/digest.ts';
 import type { CopyItem, CopyStep } from '../../plan/steps.ts';
@@ -35,7 +36,7 @@ export interface FetchScope {
   /** What the user lends to this build. Default nothing. */
   readonly request?: {
     readonly secrets: Secrets;
-    readonly sshSockets: ReadonlyMap<string, string>;
+    readonly ssh: ReadonlyMap<string, SshSource>;
   };
   readonly signal: AbortSignal;
 }
@@ -198,15 +199,31 @@ export async function checkOutItem(item: GitItem, step: FetchFlags, scope: Fetch
   makePrivateDir(dir);
   const { gitEnv = {}, watchProgram } = scope.tools.contextHelpers;
   const keepGitDir = step.keepGitDir || (source.keepGitDir ?? false);
-  return fetchGit(source, {
-    dir,
-    // A Dockerfile reaches the user's keys only when --ssh lends them.
-    env: { ...gitEnv, SSH_AUTH_SOCK: scope.request?.sshSockets.get('default') },
-    ...(watchProgram ? { watch: watchProgram } : {}),
-    keepGitDir,
-    authorize: authorizeGit(scope.request?.secrets ?? new Map()),
-    signal: scope.signal,
-  });
+  // A Dockerfile reaches the user's keys only when --ssh lends them.
+  const agent = await agentOf(scope.request?.ssh.get('default'));
+  try {
+    return await fetchGit(source, {
+      dir,
+      env: { ...gitEnv, SSH_AUTH_SOCK: agent?.path },
+      ...(watchProgram ? { watch: watchProgram } : {}),
+      keepGitDir,
+      authorize: authorizeGit(scope.request?.secrets ?? new Map()),
+      signal: scope.signal,
+    });
+  } finally {
+    await agent?.close?.();
+  }
+}
+
+/** A socket that git can ask for signatures. */
+async function agentOf(
+  source: SshSource | undefined,
+): Promise<{ path: string; close?(): Promise<void> } | undefined> {
+  if (source === undefined) return undefined;
+  if ('socket' in source) return { path: source.socket };
+  const uid = process.geteuid?.() ?? 0;
+  const gid = process.getegid?.() ?? 0;
+  return openAgentProxy({ agent: source, mode: 0o600, uid, gid });
 }
 
 function gitSource(item: GitItem, step: FetchFlags): GitSource {

@@ -1,6 +1,6 @@
 // RUN --mount: where each mount's content comes from (features, section 4), as host directories that the sandbox can
 // bind. What a mount holds never becomes part of a layer; secrets live in memory only.
-import { chmodSync, chownSync, existsSync, statSync, writeFileSync } from 'node:fs';
+import { chmodSync, chownSync, statSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { cacheKey, type MountInputs } from '../../cache/key.ts';
 import { BuildError, printable } from '../../errors.ts';
@@ -191,15 +191,15 @@ class Opener {
 
   /** The step gets an agent that lists keys and signs, and nothing else. */
   async #ssh(mount: Extract<MountSpec, { type: 'ssh' }>): Promise<void> {
-    const socket = this.#scope.request.sshSockets.get(mount.id);
-    if (socket === undefined || !existsSync(socket)) {
-      if (!mount.required && socket === undefined) return;
-      throw new BuildError('usage', `the SSH agent "${mount.id}" was not given or does not answer`, {
-        hint: `pass --ssh ${mount.id === 'default' ? 'default' : `${mount.id}=SOCKET`}`,
+    const agent = this.#scope.request.ssh.get(mount.id);
+    if (agent === undefined) {
+      if (!mount.required) return;
+      throw new BuildError('usage', `the SSH agent "${mount.id}" was not given`, {
+        hint: `pass --ssh ${mount.id === 'default' ? 'default' : `${mount.id}=SOCKET`}, or --ssh ${mount.id}=KEYFILE`,
       });
     }
     const { mode, uid, gid } = mount;
-    const proxy = await openAgentProxy({ agent: socket, mode, uid, gid });
+    const proxy = await openAgentProxy({ agent, mode, uid, gid });
     this.#closers.push(proxy.close);
     const source = proxy.path;
     this.mounts.push({ kind: 'bind', source, target: mount.target, readonly: false, isFile: true });

@@ -153,7 +153,7 @@ function addOwnOptions(command: Command): Command {
     .addOption(
       repeated('--secret <spec>', 'secret for RUN --mount=type=secret: id=name[,src=path|,env=NAME]'),
     )
-    .addOption(repeated('--ssh <spec>', 'agent for RUN --mount=type=ssh: default or id=socket'))
+    .addOption(repeated('--ssh <spec>', 'agent for RUN --mount=type=ssh: default, id=socket or id=key[,key]'))
     .addOption(
       repeated(
         '--allow <entitlement>',

@@ -14,6 +14,7 @@ import type { BuildFlags } from './build-options.ts';
 import { parseMountSource, parseMountTarget } from './cache-mount-options.ts';
 import { cdiOf, entitlements } from './entitlements.ts';
 import { runSettings } from './run-options.ts';
+import { parseSsh } from './ssh-options.ts';
 
 type Env = Readonly<Record<string, string | undefined>>;
 
@@ -58,7 +59,7 @@ export function makeBuildRequest(context: string, flags: BuildFlags, env: Env, c
     extraHosts: flags.addHost.map(parseHost),
     run: runSettings(flags, cwd),
     secrets: new Map(flags.secret.map(spec => parseSecret(spec, env, cwd))),
-    sshSockets: new Map(flags.ssh.map(spec => parseSsh(spec, env))),
+    ssh: parseSsh(flags.ssh, env, cwd),
     ...entitlements(flags.allow),
     ...cdiOf(flags, cwd),
   };
@@ -242,15 +243,6 @@ function sized(value: Buffer, id: string): Buffer {
   if (value.length > maxSecretBytes)
     throw usage(`--secret id=${printable(id)} is larger than ${maxSecretBytes} bytes`);
   return value;
-}
-
-function parseSsh(spec: string, env: Env): [string, string] {
-  const at = spec.indexOf('=');
-  const id = at < 0 ? spec : spec.slice(0, at);
-  const socket = at < 0 ? env.SSH_AUTH_SOCK : spec.slice(at + 1);
-  if (!socket)
-    throw usage(`--ssh ${printable(spec)}: no agent is running`, 'start ssh-agent, or write --ssh id=SOCKET');
-  return [id, socket];
 }
 
 function specFields(spec: string, flag: string, known: readonly string[]): Map<string, string> {

@@ -12,6 +12,8 @@ import { nextPage } from './places.ts';
 
 const maxPages = 1000;
 const maxPageBytes = 4 * 1024 * 1024;
+/** Of all pages: two million tags. */
+const maxListBytes = 64 * 1024 * 1024;
 
 /** In the order of the registry. */
 export async function listTags(
@@ -90,7 +92,7 @@ async function fallbackTag(
   }
 }
 
-/** @throws BuildError `network` for a list that never ends */
+/** @throws BuildError `network` for a list that never ends, `hostile` for one that is too long */
 async function pages<T>(
   endpoints: Endpoints,
   place: Endpoint,
@@ -103,9 +105,10 @@ async function pages<T>(
   const all: T[] = [];
   const seen = new Set<string>();
   let to: string | URL | undefined = path;
+  let bytes = 0;
   while (to !== undefined) {
     const page: string | URL = to;
-    const { json, next } = await retrying(endpoints.retry, signal, async () => {
+    const { json, next, size } = await retrying(endpoints.retry, signal, async () => {
       const answer = await place.host.send({
         method: 'GET',
         to: page,
@@ -116,8 +119,14 @@ async function pages<T>(
         headers: { accept: `application/json, ${mediaTypes.ociIndex}` },
       });
       const body = await readBody(answer, maxPageBytes, `the ${what} of ${place.shown}`);
-      return { json: parsePage(body, place, what), next: nextPage(answer.url, answer.header('link')) };
+      const next = nextPage(answer.url, answer.header('link'));
+      return { json: parsePage(body, place, what), next, size: body.length };
     });
+    bytes += size;
+    if (bytes > maxListBytes) {
+      const limit = `${maxListBytes / 1024 ** 2} MiB`;
+      throw new BuildError('hostile', `the ${what} of ${printable(place.shown)} is longer than ${limit}`);
+    }
     all.push(...read(json));
     to = next;
     if (next && (seen.has(next.href) || seen.size >= maxPages)) {

@@ -386,4 +386,20 @@ describe('referrers', () => {
     );
     await assert.rejects(t.registries.listReferrers(repository, subject, never), { code: 'auth' });
   });
+
+  it('that fill the memory are refused', async () => {
+    await using t = await setUp();
+    const { digest } = addImage(t.registry, 'app', '1');
+    const repository = { domain: t.registry.host, path: 'app' };
+    const subject = parseReference(`a@${digest}`).digest ?? assert.fail();
+    let asked = 0;
+    t.registry.script({ path: /referrers/ }, x => {
+      const page = JSON.stringify({ manifests: [], filler: 'x'.repeat(4_000_000) });
+      const next = `</v2/app/referrers/${digest}?page=${++asked}>; rel="next"`;
+      x.answer(200, asked < 40 ? { link: next } : {}, page);
+    });
+    const listed = t.registries.listReferrers(repository, subject, never);
+    await assert.rejects(listed, { code: 'hostile', message: /referrers of .* is longer than 64 MiB/ });
+    assert.ok(asked < 20);
+  });
 });

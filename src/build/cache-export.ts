@@ -173,7 +173,7 @@ async function remoteRecord(
   usedAt: string,
   layerOf: (id: LayerId) => Promise<RemoteLayer>,
 ): Promise<RemoteRecord | undefined> {
-  const { layer, createdAt, durationMs, display, parts, log } = record;
+  const { layer, createdAt, durationMs, display, parts, log, pretended } = record;
   const split = splitParts(parts);
   if (!split) return undefined;
   return {
@@ -186,5 +186,6 @@ async function remoteRecord(
     display: clipDisplay(display),
     ...(parts.some(({ name, value }) => name === 'kind' && value === 'copy') ? { parts } : {}),
     ...(log && 'inline' in log ? { log: log.inline } : {}),
+    ...(pretended ? { pretended } : {}),
   };
 }

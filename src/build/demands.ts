@@ -14,7 +14,10 @@ export async function refuseImpossible(
   tools: Tools,
 ): Promise<void> {
   const runs = stages.flatMap(({ steps }) => steps.flatMap(step => (step.kind === 'run' ? [step] : [])));
-  if (runs.length === 0) return;
+  const [first] = runs;
+  if (first === undefined) return;
+  // Also when every step is cached: what was asked for is not passed over without a word.
+  if (tools.sandboxWasChosen) await tools.sandbox().catch(error => throwAt(first.range, error));
   if (!isEmpty(run)) (await tools.sandbox()).check(run);
   const checked = new Set<string>();
   for (const { id, range } of runs) {
@@ -37,8 +40,12 @@ function atPlace(range: RunStep['range'], check: () => void): void {
   try {
     check();
   } catch (error) {
-    if (!(error instanceof BuildError)) throw error;
-    const { code, message, hint, cause, output } = error;
-    throw new BuildError(code, message, { range, cause, output, ...(hint === undefined ? {} : { hint }) });
+    throwAt(range, error);
   }
+}
+
+function throwAt(range: RunStep['range'], error: unknown): never {
+  if (!(error instanceof BuildError)) throw error;
+  const { code, message, hint, cause, output } = error;
+  throw new BuildError(code, message, { range, cause, output, ...(hint === undefined ? {} : { hint }) });
 }

@@ -48,7 +48,7 @@ export interface StepWork {
 export async function takeOrExecute(work: StepWork): Promise<Taken> {
   const { prepared, running } = work;
   const { recipe, isLocal } = prepared;
-  const byRecipe = isLocal ? lookUp(work, recipe.key) : await lookEverywhere(work, recipe);
+  const byRecipe = isLocal ? await lookUp(work, recipe.key) : await lookEverywhere(work, recipe);
   if (byRecipe.taken) return byRecipe.taken;
   const content = await prepared.content?.();
   const main = content ?? prepared.recipe;
@@ -70,7 +70,7 @@ interface Look {
 }
 
 /** A record whose layer is gone from the store (pruned, damaged) is a miss. */
-function lookUp({ scope, skipCache }: StepWork, key: CacheKey): Look {
+async function lookUp({ scope, skipCache }: StepWork, key: CacheKey): Promise<Look> {
   if (skipCache) return { refusal: 'no-cache' };
   const { records, layers, now } = scope.tools;
   const record = records.get(key);
@@ -79,19 +79,27 @@ function lookUp({ scope, skipCache }: StepWork, key: CacheKey): Look {
   if (cacheTtlMs !== undefined && now() - Date.parse(record.createdAt) > cacheTtlMs)
     return { refusal: 'expired' };
   if (record.layer !== null && !layers.has(record.layer)) return { refusal: 'gone' };
+  if (!(await takes(scope, record))) return { refusal: 'pretended' };
   records.touch(key, now());
   return { taken: { layer: record.layer, cached: true, createdAt: record.createdAt, key } };
+}
+
+/** What proot only pretended is taken where nothing better is to be had, and nowhere else. */
+async function takes({ tools }: StepScope, { pretended }: Pick<StepRecord, 'pretended'>): Promise<boolean> {
+  return pretended !== true || (await tools.sandbox()).name === 'proot';
 }
 
 /** Here, then in other machines' caches: what they have becomes a record here, and is looked at like one. */
 async function lookEverywhere(work: StepWork, asked: ReadableKey): Promise<Look> {
   const { scope, prepared, step, place, journal } = work;
   const { remote, records, store } = scope.tools;
-  const here = lookUp(work, asked.key);
+  const here = await lookUp(work, asked.key);
   if (here.taken || work.skipCache || !remote) return here;
-  const found = await remote.find(asked.key, scope.state, work.ahead, scope.signal);
+  const found = await remote.find(asked.key, scope.state, work.ahead, scope.signal, record =>
+    takes(scope, record),
+  );
   if (!found) return here;
-  const { key, layer, createdAt, durationMs, log, from } = found;
+  const { key, layer, createdAt, durationMs, log, pretended, from } = found;
   const isAlias = key !== asked.key;
   const files = isAlias ? undefined : await prepared.files?.();
   records.put(key, {
@@ -101,6 +109,7 @@ async function lookEverywhere(work: StepWork, asked: ReadableKey): Promise<Look>
     display: step.display,
     ...aboutStep(work, isAlias ? { key, parts: found.parts ?? [] } : asked),
     ...(log ? { log } : {}),
+    ...(pretended ? { pretended } : {}),
     ...(files ? { files: await storeBytes(store, await encodeFiles(files)) } : {}),
   });
   if (isAlias) records.alias(asked.key, key);
@@ -116,7 +125,7 @@ async function make(work: StepWork, main: ReadableKey, refusal: Refusal | undefi
   using _lock = skipCache ? undefined : await lockStep(store, main.key, scope.signal);
   if (!skipCache) {
     await store.meta.share();
-    const { taken } = lookUp(work, main.key);
+    const { taken } = await lookUp(work, main.key);
     if (taken) return taken;
   }
   const files = await prepared.files?.();
@@ -156,6 +165,7 @@ async function execute(
     return { layer: await prepared.execute(), tookMs: now() - started };
   });
   const written = await log.keep();
+  const pretended = step.kind === 'run' && (await scope.tools.sandbox()).name === 'proot';
   return {
     layer,
     createdAt: new Date(now()).toISOString(),
@@ -163,6 +173,7 @@ async function execute(
     display: step.display,
     ...about,
     ...(written ? { log: written } : {}),
+    ...(pretended ? { pretended } : {}),
     ...(files ? { files: await storeBytes(store, await encodeFiles(files)) } : {}),
   };
 }

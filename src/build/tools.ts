@@ -43,6 +43,8 @@ export interface Tools {
   readonly bases: BaseFinder;
   /** Asked for when the first RUN must be executed. @throws BuildError `sandbox` when nothing here can run commands */
   sandbox(): Promise<Sandbox>;
+  /** The user named the sandbox: a build with RUN fails where it does not work. Default false. */
+  readonly sandboxWasChosen?: boolean;
   snapshots(): Promise<SnapshotDriver>;
   /** What contexts need of the machine: stdin, downloads, contents remembered from earlier builds. */
   readonly contextHelpers: ContextHelpers;

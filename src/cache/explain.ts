@@ -15,7 +15,7 @@ export interface Explainable {
 }
 
 /** Why the cache was not asked, or its answer not taken. */
-export type Refusal = 'no-cache' | 'expired' | 'gone';
+export type Refusal = 'no-cache' | 'expired' | 'gone' | 'pretended';
 
 /**
  * @param before the nearest earlier record; undefined: there is none
@@ -46,6 +46,8 @@ function refused(refusal: Refusal): string {
       return 'the earlier result is older than --cache-ttl allows';
     case 'gone':
       return 'its earlier result is no longer in the store';
+    case 'pretended':
+      return 'its earlier result is of proot, which only pretends that files have other owners';
     default:
       return unreachable(refusal);
   }

@@ -27,6 +27,8 @@ export interface StepRecord {
   readonly base?: BaseRecord;
   /** Which of the `env` parts are build arguments. */
   readonly args?: readonly string[];
+  /** proot made it: what the step gave to other users is not theirs in the layer. */
+  readonly pretended?: true;
 }
 
 export interface BaseRecord {
@@ -97,7 +99,11 @@ export function parseRecord(value: unknown): StepRecord | undefined {
   if (typeof durationMs !== 'number' || typeof display !== 'string' || !Array.isArray(parts))
     return undefined;
   if (!parts.every(isPart)) return undefined;
-  return { layer, createdAt, durationMs, display, parts, ...extras(value as Record<string, unknown>) };
+  const { pretended } = value as Record<string, unknown>;
+  return {
+    ...{ layer, createdAt, durationMs, display, parts, ...extras(value as Record<string, unknown>) },
+    ...(pretended === undefined ? {} : { pretended: true }),
+  };
 }
 
 /** What is only there to be told: of the wrong shape it is left out. */

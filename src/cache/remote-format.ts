@@ -36,6 +36,8 @@ export interface RemoteRecord {
   readonly parts?: readonly KeyPart[];
   /** As `inline` of StoredBytes. */
   readonly log?: string;
+  /** As in StepRecord. */
+  readonly pretended?: true;
 }
 
 /** Makes `fast` lead to the records of `key`. */
@@ -146,7 +148,7 @@ function recordFromJson(
   blobs: readonly Descriptor[],
 ): RemoteRecord {
   const fields = fieldsOf(json, 'a record');
-  const { key, state, what, createdAt, usedAt, durationMs, display, parts, log } = fields;
+  const { key, state, what, createdAt, usedAt, durationMs, display, parts, log, pretended } = fields;
   if (!isDigest(key) || !isDigest(what)) throw broken('a record has no key');
   if (state !== '' && !isDigest(state)) throw broken('a record has no state');
   if (typeof durationMs !== 'number' || !(durationMs >= 0)) throw broken('a record has no duration');
@@ -168,6 +170,7 @@ function recordFromJson(
     display: clipDisplay(text(display)),
     ...(made ? { parts: made } : {}),
     ...(log === undefined ? {} : { log }),
+    ...(pretended === undefined ? {} : { pretended: true }),
   };
 }
 

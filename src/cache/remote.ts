@@ -18,7 +18,7 @@ import { inlineRecords, isImageConfig } from './remote-inline.ts';
 import { type Ahead, Graph } from './remote-merge.ts';
 
 /** A result that is now known here. */
-export interface Found extends Pick<StepRecord, 'layer' | 'createdAt' | 'durationMs' | 'log'> {
+export interface Found extends Pick<StepRecord, 'layer' | 'createdAt' | 'durationMs' | 'log' | 'pretended'> {
   /** Of the record: that which was asked for, or what it is an alias of. */
   readonly key: CacheKey;
   readonly parts?: readonly KeyPart[];
@@ -31,14 +31,18 @@ export interface RemoteCaches {
    * The first source that has a result; nothing when none has one. Sources that cannot be used are warned about, once.
    * @param state what the step stands on
    * @param next the steps after it, to choose among several results
+   * @param takes whether a result is good enough here
    */
   find(
     key: CacheKey,
     state: StateId,
     next: readonly Ahead[],
     signal: AbortSignal,
+    takes: Takes,
   ): Promise<Found | undefined>;
 }
+
+type Takes = (record: Pick<StepRecord, 'pretended'>) => Promise<boolean>;
 
 export interface RemoteOptions {
   readonly layers: Layers;
@@ -64,10 +68,10 @@ export function openRemoteCaches(
 ): RemoteCaches {
   let sources: Promise<readonly Source[]> | undefined;
   return {
-    async find(key, state, next, signal) {
+    async find(key, state, next, signal, takes) {
       sources ??= places().then(all => Promise.all(all.map(place => open(place, options, signal))));
       for (const source of await sources) {
-        const found = await findIn(source, key, state, next, options.layers);
+        const found = await findIn(source, key, { state, next, takes }, options.layers);
         if (found) return found;
       }
       return undefined;
@@ -78,13 +82,13 @@ export function openRemoteCaches(
 async function findIn(
   { place, graph, byKey, aliases }: Source,
   asked: CacheKey,
-  state: StateId,
-  next: readonly Ahead[],
+  { state, next, takes }: { readonly state: StateId; readonly next: readonly Ahead[]; readonly takes: Takes },
   layers: Layers,
 ): Promise<Found | undefined> {
   const key = byKey.has(asked) ? asked : (aliases.get(asked) ?? asked);
   for (const record of await ranked(byKey.get(key) ?? [], graph, state, next)) {
-    const { layer, createdAt, durationMs, log, parts } = record;
+    const { layer, createdAt, durationMs, log, parts, pretended } = record;
+    if (!(await takes(record))) continue;
     if (layer !== null) {
       if (!layers.claim(layer.id, layer.diffId, layer.blob)) continue;
       place.remember(layer.blob.digest);
@@ -97,6 +101,7 @@ async function findIn(
       from: place.name,
       ...(parts ? { parts } : {}),
       ...(log === undefined ? {} : { log: { inline: log } }),
+      ...(pretended ? { pretended } : {}),
     };
   }
   return undefined;

@@ -21,6 +21,7 @@ import { openLayers } from '../layer/store-layers.ts';
 import { bucketsOf, layoutsOf, originsOf } from '../registry/pull.ts';
 import type { Registries } from '../registry/registry.ts';
 import type { Isolation } from '../sandbox/probe.ts';
+import type { Sandbox } from '../sandbox/sandbox.ts';
 import { defaultStoreRoot, openStore } from '../store/open.ts';
 import type { BlobSource, Store } from '../store/store.ts';
 import { formatSize } from './format.ts';
@@ -117,12 +118,7 @@ export async function openTools(session: Session, command: Command, options: Wir
         throw layers.lost(blob.digest, error, signal);
       }),
   };
-  const sandbox = once(async () => {
-    const { chooseSandbox } = await import('../sandbox/probe.ts');
-    const isolation = options.isolation as Isolation;
-    if (rootlessOf(session.env)?.ids === 'single') warnOfSingleId(session);
-    return chooseSandbox({ isolation, memory: join(store.root, 'sandbox.json'), signal: session.signal });
-  });
+  const sandbox = once(() => takeSandbox(session, store, options.isolation as Isolation));
   const tools: Tools = {
     store,
     layers,
@@ -137,6 +133,7 @@ export async function openTools(session: Session, command: Command, options: Wir
       },
     }),
     sandbox,
+    sandboxWasChosen: options.isolation !== 'auto',
     snapshots: once(async () => {
       const { name } = await sandbox();
       if (name === 'chroot' || name === 'proot')
@@ -235,10 +232,30 @@ export function placesSource(
   return { fetch };
 }
 
+async function takeSandbox(session: Session, store: Store, isolation: Isolation): Promise<Sandbox> {
+  const { chooseSandbox } = await import('../sandbox/probe.ts');
+  if (rootlessOf(session.env)?.ids === 'single') warnOfSingleId(session);
+  const memory = join(store.root, 'sandbox.json');
+  const chosen = await chooseSandbox({ isolation, memory, signal: session.signal });
+  if (chosen.name === 'proot') warnOfPretence(session);
+  return chosen;
+}
+
 function warnOfSingleId(session: Session): void {
   session.err(
     'warning: you have no subordinate ids: steps run as root only, and cannot give files to others\n' +
       '  try, as root: usermod --add-subuids 100000-165535 --add-subgids 100000-165535 USER\n',
+  );
+}
+
+function warnOfPretence(session: Session): void {
+  const lost =
+    process.geteuid?.() === 0
+      ? 'files that a step makes as another USER'
+      : 'files that a step gives to others';
+  session.err(
+    `warning: proot only pretends to have other users: ${lost} belong to root in the image\n` +
+      '  try: slipway info says why no other sandbox works here, and --isolation names one\n',
   );
 }
 

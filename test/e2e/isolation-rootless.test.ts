@@ -109,6 +109,60 @@ test('where nothing can run a command, builds without RUN work, and RUN says wha
   assert.match(ended.stderr, /for namespace: /);
 });
 
+test('where only proot works, a warning says what becomes of owners', async () => {
+  using user = somebody('no namespaces');
+  using _ = cleaning(user);
+  const dir = context(user, 'FROM busybox\nRUN touch /f && chown 5:6 /f\n');
+  for (const cached of [false, true]) {
+    const ended = await slipway(user, ['build', dir]);
+    assert.equal(ended.status, 0, ended.stderr);
+    assert.match(ended.stderr, /warning: proot only pretends .* that a step gives to others belong to root/);
+    assert.match(ended.stderr, cached ? /1 of 1 steps cached/ : /0 of 1 steps cached/);
+  }
+  const none = await slipway(user, ['build', context(user, 'FROM busybox\nCOPY Dockerfile /\n')]);
+  assert.doesNotMatch(none.stderr, /pretends/);
+});
+
+test('what proot only pretended is made again where another sandbox works, also from a cache elsewhere', async () => {
+  using user = somebody('subordinate ids');
+  using _ = cleaning(user);
+  const dir = context(user, 'FROM busybox\nRUN mkdir -m 777 /w\nUSER 5:6\nRUN touch /w/f\n');
+  const tar = join(user.home, 'x.tar');
+  const cache = join(user.home, 'cache');
+  const build = async (...flags: string[]) => {
+    const ended = await slipway(user, ['build', '--explain', '--progress=plain', ...flags, dir]);
+    assert.equal(ended.status, 0, ended.stderr);
+    return ended.stderr;
+  };
+  const owner = async () => (await run(['tar', '-tvf', tar, '--numeric-owner', 'w/f'])).stdout.split(' ')[1];
+  const to = ['-o', `type=tar,dest=${tar}`];
+  const pretend = ['--isolation=proot', ...to];
+  await build(...pretend, '--cache-to', `type=local,dest=${cache}`);
+  assert.equal(await owner(), '0/0');
+  assert.match(await build(...pretend), /2 of 2 steps cached/);
+  assert.match(await build(...to), /executed: its earlier result is of proot/);
+  assert.equal(await owner(), '5/6');
+  rmSync(join(user.home, 'store'), { recursive: true });
+  const from = ['--cache-from', `type=local,src=${cache}`];
+  assert.match(await build(...pretend, ...from), /2 of 2 steps cached/);
+  rmSync(join(user.home, 'store'), { recursive: true });
+  assert.match(await build(...to, ...from), /0 of 2 steps cached/);
+  assert.equal(await owner(), '5/6');
+});
+
+test('a sandbox that was asked for and does not work is an error also when every step is cached', async () => {
+  using user = somebody('no namespaces');
+  using _ = cleaning(user);
+  const dir = context(user, 'FROM busybox\nRUN true\n');
+  assert.equal((await slipway(user, ['build', dir])).status, 0);
+  const ended = await slipway(user, ['build', '--isolation=namespace', dir]);
+  assert.equal(ended.status, 1);
+  assert.match(
+    ended.stderr,
+    /nothing on this machine can run a command with --isolation=namespace\n {2}Dockerfile:2/,
+  );
+});
+
 const withPackage = `FROM debian
 RUN mkdir -p /p/DEBIAN /p/var/lib/svc && chmod 755 /p /p/DEBIAN \\
  && printf 'Package: svc\\nVersion: 1\\nArchitecture: all\\nMaintainer: x <x@example.test>\\nDescription: x\\n' > /p/DEBIAN/control \\

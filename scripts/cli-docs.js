@@ -89,7 +89,7 @@ function render(program) {
     '- What `load` reads is listed, tagged, pushed and run under the names in the archive, but `FROM` does not go by them:',
     '  whoever writes an archive could call his image `alpine`. `slipway tag NAME NAME` makes such a name your own.',
     '- `search HOST/part` lists the matching repositories of a registry that tells them.',
-    '- `load` reads layout directories as well as archives; `tag`, `inspect`, `history`, `save` and the commands of',
+    '- `load` reads directories too (layouts, `dir:` of skopeo); `tag`, `inspect`, `history`, `save` and the commands of',
     '  `slipway image` take images in files and registries.',
     '',
     '## Flags of every command',

@@ -29,7 +29,7 @@ export async function assemble(
   const diffIds = [...stage.config.diffIds.slice(0, parts.baseLayers), ...clamped];
   const history = timed(parts.history, result, epoch);
   const created = epoch === undefined ? history.at(-1)?.created : new Date(epoch * 1000).toISOString();
-  const { [inlineField]: _, ...rest } = stage.config.rest;
+  const rest = inherited(stage.config.rest);
   const records = request.cacheTo?.some(({ kind }) => kind === 'inline')
     ? await inlineCache(stage, diffIds, tools)
     : undefined;
@@ -55,6 +55,13 @@ export async function assemble(
     annotations: Object.fromEntries(request.annotations),
     ...(epoch === undefined ? {} : { createdSec: epoch }),
   };
+}
+
+/** What Docker wrote about how the base itself was made, and its own cache. */
+const baseOnly = ['comment', 'container', 'container_config', 'docker_version', 'id', 'parent', inlineField];
+
+function inherited(rest: ImageConfig['rest']): ImageConfig['rest'] {
+  return Object.fromEntries(Object.entries(rest).filter(([key]) => !baseOnly.includes(key)));
 }
 
 /** The records of the image's own steps; those of its base say nothing about it. */

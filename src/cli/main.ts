@@ -19,7 +19,14 @@ export function main(argv: readonly string[]): void {
     process.stderr.write('error: internal error: the work stopped before it ended\n');
     process.exit(70);
   });
-  process.stdout.on('error', () => process.exit(1));
+  process.stdout.on('error', (error: NodeJS.ErrnoException) => {
+    // Whoever closes the pipe has read enough; anything else would be lost without a word.
+    if (error.code !== 'EPIPE') {
+      const cause = error.code === 'ENOSPC' ? 'no space left on the device' : error.message;
+      process.stderr.write(`error: standard output cannot be written: ${cause}\n`);
+    }
+    process.exit(1);
+  });
   run(session).then(async status => {
     settled = true;
     await flush();

@@ -25,6 +25,15 @@ interface LayoutChange {
   readonly entries: readonly unknown[];
 }
 
+/** An image for a layout. */
+interface Addition {
+  readonly packed: Packed;
+  /** In full form. */
+  readonly names: readonly string[];
+  /** What `oci:DIR:TAG` names: whoever looks for it there must find this image alone. */
+  readonly place?: string;
+}
+
 /**
  * Adds the image to the layout at `dir`, which is made when it is not there. Entries of index.json with the same name
  * (or none, when the image has none) are replaced, others stay. On failure the blobs that were added are removed.
@@ -32,14 +41,13 @@ interface LayoutChange {
  */
 export function writeLayoutDirectory(
   dir: string,
-  packed: Packed,
-  names: readonly string[],
+  { packed, names, place }: Addition,
   store: Store,
   signal: AbortSignal,
 ): Promise<void> {
   const blobs = layersOf(packed).map(descriptor => ({ descriptor, open: () => readBlob(descriptor, store) }));
   return updateLayout(dir, signal, async entries => {
-    const kept = entries.filter(entry => !isReplaced(entry, names));
+    const kept = entries.filter(entry => !isReplaced(entry, names, place));
     return { blobs, documents: documentsOf(packed), entries: [...kept, ...indexEntries(packed, names)] };
   });
 }
@@ -81,10 +89,11 @@ async function undo(dir: string, made: readonly string[], firstMade: string | un
   await removeEmpty(dir, firstMade);
 }
 
-function isReplaced(entry: unknown, names: readonly string[]): boolean {
+function isReplaced(entry: unknown, names: readonly string[], place: string | undefined): boolean {
   const annotations = (entry as { annotations?: Record<string, unknown> } | null)?.annotations ?? {};
   const name = annotations[annotationKeys.name];
   const tag = annotations[annotationKeys.tag];
+  if (place !== undefined && tag === place) return true;
   if (names.length === 0) return name === undefined && tag === undefined;
   // A reader that looks for the tag alone must not find two.
   const tags = names.map(full => full.slice(full.lastIndexOf(':') + 1));

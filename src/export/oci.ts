@@ -24,7 +24,7 @@ export async function exportOci(
   if (!spec.tar) {
     const packed = await pack(input, tools.layers, { options: spec, defaultCompression: 'gzip' }, signal);
     const to = resolve(tools.cwd, spec.dest);
-    await writeLayoutDirectory(to, packed, names, tools.store, signal);
+    await writeLayoutDirectory(to, { packed, names }, tools.store, signal);
     return receipt(packed, to);
   }
   await using destination = await openDestination(spec.dest, tools);

@@ -1,5 +1,6 @@
 // The image configuration (OCI image-spec, config.md) with the fields that Docker reads and OCI lacks
-// (Healthcheck, OnBuild, Shell, ArgsEscaped). Unknown fields of a base image are kept as they are.
+// (Healthcheck, OnBuild, Shell, ArgsEscaped). Unknown fields of a base image are kept, but for what says how the base was
+// made (build/assemble.ts).
 import { BuildError } from '../errors.ts';
 import { type DiffId, parseDigest } from './digest.ts';
 import { normalize, type Platform } from './platform.ts';

@@ -92,10 +92,13 @@ async function write(
   request: CopyRequest,
   tools: ImageTools,
 ): Promise<Descriptor> {
-  const names = file.select ? [nameIn(file.select, image)] : image.tags.map(fullName);
+  const { select } = file;
+  const names = select
+    ? [nameIn(select, image)]
+    : (image.askedAs ? [image.askedAs] : image.tags).map(fullName);
   if (file.kind === 'directory') {
     const packed = await packStored(image, tools, request.all);
-    await writeImageLayout({ packed, names }, file.path, tools);
+    await writeImageLayout({ packed, names, ...(select ? { place: select } : {}) }, file.path, tools);
     return packed.root.descriptor;
   }
   await using destination = await request.openDestination(file.path);
@@ -108,7 +111,8 @@ async function write(
 }
 
 /** `oci:dir:tag` has a tag without a repository: that of the image stays, where it has one. */
-function nameIn(select: string, { tags: [known] }: OpenedImage): string {
+function nameIn(select: string, { askedAs, tags: [first] }: OpenedImage): string {
+  const known = askedAs ?? first;
   if (/[/:]/.test(select)) return fullName(select);
   const { domain, path } = parseReference(known ?? 'image');
   return formatReference(parseTarget(formatReference({ domain, path, tag: select })));

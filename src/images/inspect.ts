@@ -25,9 +25,9 @@ export function inspectImage(subject: InspectSubject): Record<string, unknown> {
     RepoTags: subject.repoTags,
     RepoDigests: subject.repoDigests,
     Parent: '',
-    Comment: config.history.at(-1)?.comment ?? '',
+    Comment: textOf(config.rest.comment) || (config.history.at(-1)?.comment ?? ''),
     Created: goTimestamp(config.created ?? ''),
-    DockerVersion: typeof config.rest.docker_version === 'string' ? config.rest.docker_version : '',
+    DockerVersion: textOf(config.rest.docker_version),
     Author: config.author ?? '',
     Config: containerConfig(config.config),
     Architecture: platform.architecture,
@@ -43,6 +43,10 @@ export function inspectImage(subject: InspectSubject): Record<string, unknown> {
     Metadata: { LastTagTime: subject.touchedAt ?? '0001-01-01T00:00:00Z' },
     Descriptor: descriptorToJson(subject.descriptor),
   };
+}
+
+function textOf(value: unknown): string {
+  return typeof value === 'string' ? value : '';
 }
 
 /** Docker's container.Config, with what an image leaves out; fields it does not know come last. */

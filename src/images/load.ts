@@ -1,13 +1,13 @@
 // Images of an archive or layout into the store, under the names that the file gives them. Those names never decide
 // what FROM means (store/store.ts, NameOrigin).
-import { BuildError, printable } from '../errors.ts';
+import { BuildError } from '../errors.ts';
 import type { Digest } from '../image/digest.ts';
 import type { Platform } from '../image/platform.ts';
-import { familiarReference, formatReference, parseReference, withDefaultTag } from '../image/reference.ts';
+import { familiarReference, parseReference } from '../image/reference.ts';
 import { openImageFile } from '../load/file-reference.ts';
 import { type LoadedImage, loadImages } from '../load/image-file.ts';
 import { readImage } from '../store/images.ts';
-import { manifestsBelow, requirePlatform } from './source.ts';
+import { manifestsBelow, namesIn, requirePlatform } from './source.ts';
 import type { ImageTools } from './tools.ts';
 
 export interface LoadResult {
@@ -31,7 +31,7 @@ export async function loadFile(
   await using container = await openImageFile(file, store, signal);
   const loaded = [];
   for (const image of unite(await loadImages(container, store, signal))) {
-    loaded.push({ ...(await readLoaded(image, tools, platform)), names: namesFrom(image) });
+    loaded.push({ ...(await readLoaded(image, tools, platform)), names: namesIn(image) });
   }
   for (const { descriptor, names } of loaded) {
     for (const name of names) await store.names.set(name, descriptor, 'file');
@@ -65,23 +65,4 @@ function unite(images: readonly LoadedImage[]): LoadedImage[] {
     });
   }
   return [...found.values()];
-}
-
-/** Full names. A bare word in an OCI layout is a tag without a repository, so it names nothing. */
-function namesFrom(image: LoadedImage): string[] {
-  return image.names
-    .filter(name => /[/:@]/.test(name))
-    .map(name => {
-      try {
-        return formatReference(withDefaultTag(parseReference(name)));
-      } catch (cause) {
-        throw new BuildError(
-          'integrity',
-          `the file gives an image a name that is none: "${printable(name)}"`,
-          {
-            cause,
-          },
-        );
-      }
-    });
 }

@@ -13,6 +13,8 @@ import type { ImageTools } from './tools.ts';
 export interface SavedImage {
   readonly packed: Packed;
   readonly names: readonly string[];
+  /** The tag or name of a layout that it takes from whatever has it. */
+  readonly place?: string;
 }
 
 /** @param format `docker`: `docker load` of any age reads it @throws BuildError `output`, `store`, `interrupted` */
@@ -27,7 +29,7 @@ export async function writeImageArchive(
 
 /** Adds an image to the layout in `dir`, which is made when it is not there. @throws BuildError `output`, `usage` */
 export function writeImageLayout(image: SavedImage, dir: string, tools: ImageTools): Promise<void> {
-  return writeLayoutDirectory(dir, image.packed, image.names, tools.store, tools.signal);
+  return writeLayoutDirectory(dir, image, tools.store, tools.signal);
 }
 
 function archiveFiles(images: readonly SavedImage[], format: 'docker' | 'oci'): ArchiveFile[] {

@@ -6,17 +6,23 @@ import type { Descriptor } from '../image/descriptor.ts';
 import type { Digest } from '../image/digest.ts';
 import { type Manifest, maxManifestBytes, parseManifest } from '../image/manifest.ts';
 import { formatPlatform, hostPlatform, type Platform, platformDistance } from '../image/platform.ts';
-import { familiarReference, parseReference, type Reference, withDefaultTag } from '../image/reference.ts';
+import {
+  familiarReference,
+  formatReference,
+  parseReference,
+  type Reference,
+  withDefaultTag,
+} from '../image/reference.ts';
 import {
   chooseImage,
   type FileReference,
   openImageFile,
   parseFileReference,
 } from '../load/file-reference.ts';
-import { loadImages } from '../load/image-file.ts';
+import { type LoadedImage, loadImages } from '../load/image-file.ts';
 import { pullImage } from '../registry/pull.ts';
 import { readImage } from '../store/images.ts';
-import { digestsOf, type LocalImage, listLocalImages, tagsOf } from './catalog.ts';
+import { digestsOf, isByDigest, type LocalImage, listLocalImages, tagsOf } from './catalog.ts';
 import { findImage } from './find.ts';
 import type { ImageTools } from './tools.ts';
 
@@ -46,6 +52,8 @@ export interface OpenedImage {
   /** In short form. */
   readonly tags: readonly string[];
   readonly digests: readonly string[];
+  /** The tag, in full form, by which it was asked for in the local store. */
+  readonly askedAs?: string;
   /** When it is one of the local store. */
   readonly local?: LocalImage;
 }
@@ -78,7 +86,8 @@ async function open(
   switch (place.kind) {
     case 'local': {
       const { image, name } = findImage(await listLocalImages(tools.store, platform), place.text);
-      return openLocal(image, name?.descriptor ?? image.descriptor, tools, platform);
+      const opened = await openLocal(image, name?.descriptor ?? image.descriptor, tools, platform);
+      return name && !isByDigest(name) ? { ...opened, askedAs: name.name } : opened;
     }
     case 'file':
       return openFile(place.file, tools, platform ?? hostPlatform());
@@ -130,9 +139,29 @@ async function openFile(file: FileReference, tools: ImageTools, platform: Platfo
     descriptor,
     manifest,
     config,
-    tags: loaded.names,
+    tags: namesIn(loaded).map(name => familiarReference(parseReference(name))),
     digests: [],
   };
+}
+
+/**
+ * The full names that a file gives an image. A bare word in an OCI layout is a tag without a repository: it names nothing.
+ * @throws BuildError `integrity`
+ */
+export function namesIn(image: LoadedImage): string[] {
+  return image.names
+    .filter(name => /[/:@]/.test(name))
+    .map(name => {
+      try {
+        return formatReference(withDefaultTag(parseReference(name)));
+      } catch (cause) {
+        throw new BuildError(
+          'integrity',
+          `the file gives an image a name that is none: "${printable(name)}"`,
+          { cause },
+        );
+      }
+    });
 }
 
 /** Fetches what of the image's layers is not in the store yet. @throws BuildError `network`, `auth`, `not-found` */

@@ -1,5 +1,5 @@
 // An image from a file or directory into the store: an OCI layout (image-layout.md), or what `docker save` writes
-// (manifest.json, with or without a layout beside it). Every blob is verified on its way; nothing gets a name here.
+// (manifest.json, with or without a layout beside it), or skopeo's `dir:`. Every blob is verified on its way; nothing gets a name here.
 import { createHash } from 'node:crypto';
 import { createWriteStream } from 'node:fs';
 import { basename } from 'node:path';
@@ -39,10 +39,44 @@ export async function loadImages(
   signal: AbortSignal,
 ): Promise<LoadedImage[]> {
   if (container.has('index.json')) return loadLayout(container, store, signal);
-  if (container.has('manifest.json')) return loadDockerArchive(container, store, signal);
+  if (container.has('manifest.json')) {
+    const json = parseJson(await readDocument(container, 'manifest.json'), 'manifest.json');
+    return typeof json === 'object' && json !== null && 'schemaVersion' in json
+      ? loadPlainDirectory(container, store, signal)
+      : loadDockerArchive(json, container, store, signal);
+  }
   throw new BuildError('integrity', `${container.description} holds no image`, {
     hint: 'an image file has an index.json (OCI) or a manifest.json (docker save)',
   });
+}
+
+/** Under which names a container keeps things. */
+interface Naming {
+  /** Manifests and indexes. */
+  document(digest: Digest): string;
+  blob(digest: Digest): string;
+}
+
+const layoutNaming: Naming = { document: blobName, blob: blobName };
+
+/**
+ * What `skopeo copy ... dir:` and `podman save --format docker-dir` write: manifest.json is the manifest itself, every blob
+ * is called by its hex digits, and of an index the manifests have a file each.
+ */
+async function loadPlainDirectory(
+  container: Container,
+  store: Store,
+  signal: AbortSignal,
+): Promise<LoadedImage[]> {
+  const bytes = await readDocument(container, 'manifest.json');
+  const digest = digestFromHash(createHash('sha256').update(bytes).digest('hex'));
+  const descriptor = { mediaType: guessMediaType(bytes), digest, size: bytes.length };
+  const naming: Naming = {
+    document: child => (child === digest ? 'manifest.json' : `${hexOf(child)}.manifest.json`),
+    blob: hexOf,
+  };
+  await copyDocument(container, descriptor, store, signal, new Set(), 0, naming);
+  return [{ descriptor, names: [] }];
 }
 
 async function loadLayout(container: Container, store: Store, signal: AbortSignal): Promise<LoadedImage[]> {
@@ -74,6 +108,7 @@ async function copyDocument(
   signal: AbortSignal,
   copied: Set<string>,
   depth: number,
+  naming = layoutNaming,
 ): Promise<void> {
   if (depth > maxIndexDepth)
     throw new BuildError('hostile', `${container.description} nests indexes too deeply`);
@@ -81,17 +116,18 @@ async function copyDocument(
   const key = `${digest} ${size} ${mediaType}`;
   if (copied.has(key)) return;
   copied.add(key);
-  const bytes = await readDocument(container, blobName(descriptor.digest));
+  const bytes = await readDocument(container, naming.document(descriptor.digest));
   checkBytes(bytes, descriptor);
   const document: Manifest | Index = parseManifest(bytes, descriptor.mediaType);
   if (document.kind === 'index') {
     for (const child of document.manifests) {
       // A layout may hold some platforms of an index only.
-      if (container.has(blobName(child.digest)))
-        await copyDocument(container, child, store, signal, copied, depth + 1);
+      if (container.has(naming.document(child.digest)))
+        await copyDocument(container, child, store, signal, copied, depth + 1, naming);
     }
   } else {
-    for (const blob of [document.config, ...document.layers]) await copyBlob(container, blob, store, signal);
+    for (const blob of [document.config, ...document.layers])
+      await copyBlob(container, naming.blob(blob.digest), blob, store, signal);
   }
   await store.blobs.put(bytes);
 }
@@ -111,12 +147,12 @@ function mismatch(descriptor: Descriptor, found: Digest, size: number): BuildErr
 
 async function copyBlob(
   container: Container,
+  name: string,
   descriptor: Descriptor,
   store: Store,
   signal: AbortSignal,
 ): Promise<void> {
   if (store.blobs.path(descriptor.digest)) return;
-  const name = blobName(descriptor.digest);
   if (!container.has(name)) {
     throw new BuildError('integrity', `${container.description} lacks the blob ${descriptor.digest}`);
   }
@@ -164,11 +200,12 @@ interface ArchiveItem {
 }
 
 async function loadDockerArchive(
+  json: unknown,
   container: Container,
   store: Store,
   signal: AbortSignal,
 ): Promise<LoadedImage[]> {
-  const items = archiveItems(await readDocument(container, 'manifest.json'), container.description);
+  const items = archiveItems(json, container.description);
   const images: LoadedImage[] = [];
   for (const item of items) {
     const configBytes = await readDocument(container, item.config);
@@ -223,8 +260,7 @@ async function putManifest(
   };
 }
 
-function archiveItems(bytes: Buffer, where: string): ArchiveItem[] {
-  const json = parseJson(bytes, 'manifest.json');
+function archiveItems(json: unknown, where: string): ArchiveItem[] {
   if (!Array.isArray(json) || json.length === 0)
     throw new BuildError('integrity', `manifest.json of ${where} lists no image`);
   if (json.length > maxImages)

@@ -16,7 +16,10 @@ export function defineLoad(parent: Command, session: Session): void {
   parent
     .command('load')
     .description('read images from an archive of docker, podman, buildah, kaniko, skopeo or slipway')
-    .option('-i, --input <path>', 'archive (packed or not) or layout directory (default: standard input)')
+    .option(
+      '-i, --input <path>',
+      'archive (packed or not), layout directory or skopeo dir: (default: standard input)',
+    )
     .option('--platform <os/arch[/variant]>', 'only this platform of an image of several')
     .option('-q, --quiet', 'accepted for docker compatibility: no progress is shown')
     .action((flags: LoadFlags, command: Command) => load(flags, session, command));

@@ -22,6 +22,7 @@ import { type ResolvedEpoch, resolveEpoch } from './epoch.ts';
 import { Journal } from './journal.ts';
 import { refuseMissingSources } from './missing-sources.ts';
 import { namedContextsOf, type OpenedContexts, openNamedContexts } from './named-contexts.ts';
+import { checkFilter } from './no-cache-filter.ts';
 import { refuseRemoteContexts, refuseRemoteSources } from './offline.ts';
 import {
   type JoinedGraph,
@@ -147,7 +148,8 @@ async function planFor(
   const graph = makeGraph(outline, configs);
   if (request.offline) refuseRemoteSources(graph);
   const checked = checkDockerfile({ dockerfile, outline, ignore: context.ignore, configs });
-  return { platform: options.platform, outline, bases, graph, findings: [...checked, ...graph.warnings] };
+  const findings = [...checked, ...graph.warnings, ...checkFilter(dockerfile, request)];
+  return { platform: options.platform, outline, bases, graph, findings };
 }
 
 /** Tools that note what they are warned about: some of it is found while steps are carried out. */

@@ -9,6 +9,7 @@ import type { PlannedStage, Step } from '../plan/steps.ts';
 import type { StepDevices } from './devices.ts';
 import { completeHistory, historyComment } from './history.ts';
 import type { Journal } from './journal.ts';
+import { skipsCache } from './no-cache-filter.ts';
 import type { BuildRequest } from './request.ts';
 import type { Schedule } from './scheduler.ts';
 import type { Sources } from './sources.ts';
@@ -138,7 +139,7 @@ async function runStep(
       running: context.running,
       journal,
       log,
-      skipCache: request.noCache || (stage.name !== undefined && request.noCacheFilter.includes(stage.name)),
+      skipCache: skipsCache(stage, request),
       ...(before.executed === undefined ? {} : { follows: before.executed }),
       ...(before.base ? { base: before.base } : {}),
     });

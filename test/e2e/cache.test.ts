@@ -107,6 +107,11 @@ test('--no-cache executes everything, and a stage that gives the same bytes leav
   const again = await build(slipway, dir, '--no-cache-filter', 'made');
   assert.equal(again.get('RUN echo same > /out'), 'DONE');
   assert.equal(again.get('RUN date > /when'), 'CACHED');
+  const last = await build(slipway, dir, '--no-cache-filter', 'stage-1');
+  assert.equal(last.get('RUN echo same > /out'), 'CACHED');
+  assert.equal(last.get('RUN date > /when'), 'DONE');
+  const { stderr } = await slipway.must(['build', '--no-cache-filter=mad', dir]);
+  assert.match(stderr, /warning: --no-cache-filter names no stage: "mad"\n {2}try: did you mean made\?/);
 });
 
 test('unused stages are not executed, and independent ones are all there', async () => {

@@ -45,7 +45,8 @@ export function makeBuildRequest(context: string, flags: BuildFlags, env: Env, c
     noCache: !flags.cache,
     noCacheFilter: flags.cacheFilter
       .flatMap(value => value.split(','))
-      .map(name => name.trim().toLowerCase()),
+      .map(name => name.trim().toLowerCase())
+      .filter(name => name !== ''),
     ...(flags.cacheTtl === undefined ? {} : { cacheTtlMs: parseAge(flags.cacheTtl, '--cache-ttl') }),
     ...(flags.cacheMounts ? {} : { freshCacheMounts: true }),
     cacheMountFrom: flags.cacheMountFrom.map(text => parseMountSource(text, cwd)),

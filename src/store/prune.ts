@@ -52,7 +52,9 @@ export async function prune(store: Store, options: PruneOptions): Promise<PruneR
   }));
   const asItem = ({ id, name }: StoredMount) => ({ type: 'mount' as const, id, description: name });
   if (options.dryRun) {
-    return { items: [...items, ...chosen.mounts.map(asItem)], freedBytes: chosen.freedBytes, spared: 0 };
+    const garbageBytes = collects(options) ? garbageOf(inventory) : 0;
+    const freedBytes = chosen.freedBytes + garbageBytes;
+    return { items: [...items, ...chosen.mounts.map(asItem)], freedBytes, spared: 0 };
   }
   const mounts = await removeMounts(chosen.mounts);
   const report = await collect(store, chosen.holders, options);
@@ -63,12 +65,22 @@ export async function prune(store: Store, options: PruneOptions): Promise<PruneR
   };
 }
 
+/** Cache mounts are removed alone; everything else by a collection, which takes what nothing needs along. */
+function collects(options: PruneOptions): boolean {
+  return [...options.types].some(type => type !== 'mount');
+}
+
+function garbageOf({ holders, objects }: Inventory): number {
+  const needed = new Set(holders.flatMap(holder => holder.objects));
+  return [...objects].reduce((sum, [id, { bytes }]) => (needed.has(id) ? sum : sum + bytes), 0);
+}
+
 async function collect(
   store: Store,
   holders: readonly Holder[],
   options: PruneOptions,
 ): Promise<GarbageReport> {
-  if ([...options.types].every(type => type === 'mount')) return { removed: [], freedBytes: 0, spared: [] };
+  if (!collects(options)) return { removed: [], freedBytes: 0, spared: [] };
   const keys = (type: Holder['type']) =>
     new Set(holders.filter(holder => holder.type === type).map(holder => holder.id));
   return collectGarbage(store, {

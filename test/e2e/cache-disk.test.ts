@@ -111,6 +111,24 @@ test('du counts shared blobs once and prune keeps named images with their steps'
   assert.match(text, /^Total: +1/m);
 });
 
+test('a dry run says how much is freed, with what nothing needs any more', async () => {
+  using slipway = registry.slipway();
+  const dir = project(slipway, 'FROM scratch\nCOPY Dockerfile /\n');
+  writeFileSync(join(dir, 'big'), Buffer.alloc(1_000_000, 'x'));
+  await must(['tar', '-C', dir, '-cf', join(slipway.dir, 'big.tar'), 'big']);
+  await slipway.must(['build', '-q', dir]);
+  await slipway.must(['import', join(slipway.dir, 'big.tar'), 'gone']);
+  await slipway.must(['rmi', '--no-prune', 'gone']);
+  const { reclaimableBytes } = await du(slipway);
+  assert.ok(reclaimableBytes > 1_000_000, String(reclaimableBytes));
+  const figure = async (...args: string[]) =>
+    /^(?:Would be freed|Total): (.*)$/m.exec((await slipway.must(['prune', ...args])).stdout)?.[1];
+  assert.equal(await figure('--dry-run', '--filter=type=mount'), '0B');
+  const said = await figure('--dry-run');
+  assert.match(said ?? '', /^1\.\d+MB$/);
+  assert.equal(await figure('-f'), said);
+});
+
 test('prune removes what no named image needs: steps, mounts, bases with --all', async () => {
   using slipway = registry.slipway();
   const dir = project(

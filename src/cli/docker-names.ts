@@ -12,9 +12,18 @@ const names: readonly (readonly [docker: string, ours: string])[] = [
 
 /** @returns the command line with slipway's own name of the command */
 export function withOwnNames(argv: readonly string[]): readonly string[] {
+  const start = globalFlagsOf(argv);
   for (const [docker, ours] of names) {
     const words = docker.split(' ');
-    if (words.every((word, i) => argv[i] === word)) return [ours, ...argv.slice(words.length)];
+    if (words.every((word, i) => argv[start + i] === word))
+      return [...argv.slice(0, start), ours, ...argv.slice(start + words.length)];
   }
   return argv;
+}
+
+/** How many words come before the command. */
+function globalFlagsOf(argv: readonly string[]): number {
+  let at = 0;
+  while (argv[at]?.startsWith('-')) at += argv[at] === '--root' ? 2 : 1;
+  return at;
 }

@@ -7,7 +7,7 @@ import { type Program, program } from '../support/program.ts';
 
 function context(slipway: Program): string {
   const dir = join(slipway.dir, 'context');
-  mkdirSync(dir);
+  mkdirSync(dir, { recursive: true });
   writeFileSync(join(dir, 'Dockerfile'), 'FROM scratch\nCOPY Dockerfile /\n');
   return dir;
 }
@@ -35,6 +35,14 @@ describe("docker's command lines", () => {
       assert.match((await slipway.must(['builder', 'prune', '-af'])).stdout, /Total/);
     });
   }
+
+  test('their names are known behind global flags too', async () => {
+    using slipway = program();
+    const root = join(slipway.dir, 'elsewhere');
+    for (const global of [['--root', root], [`--root=${root}`], ['-D', '--root', root]])
+      await slipway.must([...global, 'buildx', 'build', '-t=app:1', context(slipway)]);
+    assert.match((await slipway.must(['--root', root, 'images'])).stdout, /^app +1 /m);
+  });
 
   test('build --pull takes no policy unless it is written with =', async () => {
     using slipway = program();

@@ -1,7 +1,7 @@
 // The keys that flags name: files, or variables of the environment as cosign has them (env://NAME).
 import { open } from 'node:fs/promises';
 import { resolve } from 'node:path';
-import { BuildError, messageOf, printable } from '../errors.ts';
+import { BuildError, errnoOf, messageOf, printable } from '../errors.ts';
 import {
   maxKeyBytes,
   readSigningKey,
@@ -43,13 +43,18 @@ async function read(
   }
   try {
     await using file = await open(resolve(session.cwd, flag), 'r');
-    const { buffer, bytesRead } = await file.read({ buffer: Buffer.alloc(maxKeyBytes + 1) });
-    if (bytesRead > maxKeyBytes) throw usage(`${printable(flag)} is too large for a key`);
+    const bytes = Buffer.alloc(maxKeyBytes + 1);
+    let size = 0;
+    // A pipe gives what it has, which need not be all.
+    for (let read = -1; read !== 0 && size < bytes.length; size += read) {
+      read = (await file.read(bytes, size)).bytesRead;
+    }
+    if (size > maxKeyBytes) throw usage(`${printable(flag)} is too large for a key`);
     const { mode } = await file.stat();
-    return { text: buffer.toString('utf8', 0, bytesRead), mode };
+    return { text: bytes.toString('utf8', 0, size), mode };
   } catch (cause) {
     if (cause instanceof BuildError) throw cause;
-    throw usage(`the key cannot be read: ${messageOf(cause)}`);
+    throw usage(`the key ${printable(flag)} cannot be read (${errnoOf(cause) ?? messageOf(cause)})`);
   }
 }
 

@@ -229,6 +229,24 @@ describe('image sign', () => {
     assert.equal((await verify(recorded('cosign.pub'), name)).status, 0);
   });
 
+  it('takes a key from a pipe that gives it in parts, and names one that cannot be read', async () => {
+    const { key, pub } = makeKeys('pipe');
+    const { name } = await pushed('sign/pipe:1');
+    await sign(key, name);
+    const words = [process.execPath, join(repoRoot, 'bin/slipway.js'), 'image', 'verify', ...access, name];
+    const parts = `head -c 60 ${pub}; sleep 1; tail -c +61 ${pub}`;
+    const env = { HOME: dir, SLIPWAY_ROOT: slipway.store };
+    await must(['bash', '-c', `${words.join(' ')} --key <(${parts})`], { env });
+    for (const [path, why] of [
+      [dir, 'EISDIR'],
+      ['no\u001bkey', 'ENOENT'],
+    ] as const) {
+      const { status, stderr } = await verify(path, name);
+      assert.equal(status, 2);
+      assert.equal(stderr, `error: the key ${path.replace('\u001b', '\\u001b')} cannot be read (${why})\n`);
+    }
+  });
+
   it('warns of a private key that others may read', async () => {
     const { key } = makeKeys('open');
     const { name } = await pushed('sign/open:1');

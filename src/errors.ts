@@ -104,9 +104,9 @@ export function errnoOf(error: unknown): string | undefined {
   return typeof code === 'string' ? code : undefined;
 }
 
-/** A short text for any thrown value. */
+/** A short text for any thrown value; the system's own name files, which an image may have called anything. */
 export function messageOf(error: unknown): string {
-  return error instanceof Error ? error.message : String(error);
+  return printableLines(error instanceof Error ? error.message : String(error));
 }
 
 /** `text` with control and bidirectional-override characters made visible, for names that come from outside. */
@@ -115,4 +115,9 @@ export function printable(text: string): string {
     /[\u0000-\u001f\u007f-\u009f\u200e\u200f\u202a-\u202e\u2066-\u2069]/g,
     c => `\\u${c.charCodeAt(0).toString(16).padStart(4, '0')}`,
   );
+}
+
+/** The same for a text that may have lines. */
+export function printableLines(text: string): string {
+  return text.split('\n').map(printable).join('\n');
 }

@@ -6,6 +6,7 @@ import {
   linesOf,
   messageOf,
   printable,
+  printableLines,
   type SourceRange,
 } from '../errors.ts';
 
@@ -20,11 +21,11 @@ export function renderError(error: unknown, debug = false): string {
   const saysItself = findings.length === 0 || !findings.some(d => d.message === failure.message);
   if (saysItself) {
     lines.push(
-      `error: ${failure.message}`,
+      `error: ${printableLines(failure.message)}`,
       ...excerpt(failure.range),
       ...failure.output.map(line => `  ${line}`),
     );
-    if (failure.hint) lines.push(`  try: ${failure.hint}`);
+    if (failure.hint) lines.push(`  try: ${printableLines(failure.hint)}`);
   }
   for (const finding of findings) lines.push(renderDiagnostic(finding).trimEnd());
   if (debug) lines.push(...debugLines(failure));
@@ -49,8 +50,11 @@ function wrap(error: unknown): BuildError {
 /** One finding with its excerpt, as in `warning: ... (RuleName)`. */
 export function renderDiagnostic(d: Diagnostic): string {
   const isRule = /^[A-Z]/.test(d.rule);
-  const lines = [`${d.severity}: ${d.message}${isRule ? ` (${d.rule})` : ''}`, ...excerpt(d.range)];
-  if (d.hint) lines.push(`  try: ${d.hint}`);
+  const lines = [
+    `${d.severity}: ${printableLines(d.message)}${isRule ? ` (${d.rule})` : ''}`,
+    ...excerpt(d.range),
+  ];
+  if (d.hint) lines.push(`  try: ${printableLines(d.hint)}`);
   if (d.url) lines.push(`  see: ${d.url}`);
   return `${lines.join('\n')}\n`;
 }

@@ -148,3 +148,20 @@ test('an undeclared build argument is a warning with a suggestion, not an error'
   assert.match(ended.stderr, /warning: .*VERSON/);
   assert.match(ended.stderr, /VERSION/);
 });
+
+test('what files are called does not reach the terminal as it is, in messages of the system neither', async () => {
+  using slipway = program();
+  const red = 'name\u001b[31m';
+  const context = mkdtempSync(join(slipway.dir, 'context-'));
+  writeFileSync(join(context, 'Dockerfile'), 'FROM scratch\nLABEL a=b\n');
+  for (const args of [
+    ['--iidfile', join(slipway.dir, 'no', red)],
+    ['--secret', `id=a,src=/no/${red}`],
+    ['--metadata-file', join(slipway.dir, 'no', red)],
+  ]) {
+    const { status, stderr } = await slipway.run(['build', ...args, context]);
+    assert.notEqual(status, 0);
+    assert.match(stderr, /ENOENT.*name\\u001b\[31m/);
+    assert.ok(!stderr.includes('\u001b'), JSON.stringify(stderr));
+  }
+});

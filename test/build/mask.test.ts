@@ -19,6 +19,16 @@ test('a secret is masked wherever the chunks are cut', () => {
   assert.equal(shown(['hunter22'], [...text]), 'before ******** after ********\n');
 });
 
+test('each line of a secret is masked where programs print it alone, unless it is short', () => {
+  const key = '-----BEGIN KEY-----\nc2VjcmV0LW9uZQ\r\n  c2VjcmV0LXR3bw\n}\n-----END KEY-----\n';
+  const numbered = '1 -----BEGIN KEY-----\n2 c2VjcmV0LW9uZQ\n3 c2VjcmV0LXR3bw!\n4 }\n';
+  const masked = '1 ********\n2 ********\n3 ********!\n4 }\n';
+  for (let cut = 0; cut <= numbered.length; cut++)
+    assert.equal(shown([key], [numbered.slice(0, cut), numbered.slice(cut)]), masked);
+  assert.equal(shown([key], [...numbered]), masked);
+  assert.equal(shown([key], [`(${key.trim()})`]), '(********)', 'the whole is one');
+});
+
 test('the longer of two secrets that share a beginning is masked whole', () => {
   assert.equal(shown(['abcd', 'abcdefgh'], ['x abcdefgh y abcd z']), 'x ******** y ******** z');
 });

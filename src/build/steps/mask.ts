@@ -1,9 +1,13 @@
 // Secret values never reach a log: each is replaced by asterisks in what a command writes, also when it is split over
-// two chunks.
+// two chunks. So is each line of a secret that has several (a key, say): programs print files line by line.
 
 const mask = Buffer.from('********');
 /** Shorter values would black out ordinary text. */
 const minLength = 4;
+/** The same for a line, which is less likely to be secret of itself. */
+const minLineLength = 8;
+/** Files of which each line is looked for; keys and credentials are smaller by far. */
+const maxBytesByLine = 64 * 1024;
 
 export class Masker {
   readonly #values: readonly Buffer[];
@@ -11,10 +15,15 @@ export class Masker {
 
   /** @param secrets the values; a trailing newline is not part of the secret */
   constructor(secrets: Iterable<Uint8Array>) {
-    const trimmed = [...secrets].map(value =>
-      Buffer.from(Buffer.from(value).toString('latin1').trim(), 'latin1'),
-    );
-    this.#values = trimmed.filter(value => value.length >= minLength).sort((a, b) => b.length - a.length);
+    const texts = [...secrets].map(value => Buffer.from(value).toString('latin1').trim());
+    const whole = texts.filter(text => text.length >= minLength);
+    const lines = whole
+      .filter(text => text.length <= maxBytesByLine)
+      .flatMap(text => text.split(/[\r\n]+/).map(line => line.trim()))
+      .filter(line => line.length >= minLineLength);
+    this.#values = [...new Set([...whole, ...lines])]
+      .map(text => Buffer.from(text, 'latin1'))
+      .sort((a, b) => b.length - a.length);
   }
 
   /** What can be shown now; the beginning of a possible secret is held back until more arrives. */
@@ -45,12 +54,18 @@ export class Masker {
 
   /** How many bytes at the end may be the beginning of a secret. */
   #openEnd(bytes: Buffer): number {
-    const longest = this.#values[0]?.length ?? 0;
-    for (let length = Math.min(longest - 1, bytes.length); length > 0; length--) {
-      const end = bytes.subarray(bytes.length - length);
-      if (this.#values.some(value => value.length > length && value.subarray(0, length).equals(end)))
-        return length;
-    }
-    return 0;
+    return this.#values.reduce((most, value) => Math.max(most, openEndOf(bytes, value)), 0);
   }
+}
+
+/** Only where the first bytes of the value are is the rest compared: values may be long. */
+function openEndOf(bytes: Buffer, value: Buffer): number {
+  const isOpen = (at: number) => bytes.subarray(at).equals(value.subarray(0, bytes.length - at));
+  const start = value.subarray(0, minLength);
+  let at = bytes.indexOf(start, Math.max(0, bytes.length - value.length + 1));
+  while (at >= 0 && !isOpen(at)) at = bytes.indexOf(start, at + 1);
+  if (at >= 0) return bytes.length - at;
+  for (let length = Math.min(minLength - 1, bytes.length); length > 0; length--)
+    if (isOpen(bytes.length - length)) return length;
+  return 0;
 }

@@ -4,6 +4,7 @@ import { mkdirSync, symlinkSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { test } from 'node:test';
 import { type BuildFlags, buildDefaults } from '../../src/cli/options/build-options.ts';
+import { makeBuildRequest } from '../../src/cli/options/build-request.ts';
 import { runSettings } from '../../src/cli/options/run-options.ts';
 import { BuildError } from '../../src/errors.ts';
 import { securityModules } from '../../src/sandbox/machine.ts';
@@ -128,8 +129,8 @@ test('memory and processors are numbers within bounds', () => {
       ...{ cpuQuota: 50_000, cpuPeriod: 20_000, cpusetCpus: '0,1' },
     },
   );
-  refused({ resource: ['memoy=1g'] }, /--resource memoy=1g is not key=value/, /did you mean memory\?/);
-  refused({ resource: ['cpus=1'] }, /--resource cpus=1 is not/, /keys: memory, memory-swap/);
+  refused({ resource: ['memoy=1g'] }, /--resource has no key memoy/, /did you mean memory\?/);
+  refused({ resource: ['cpus=1'] }, /--resource has no key cpus/, /keys: memory, memory-swap/);
   refused({ resource: ['memory'] }, /--resource memory is not key=value/);
   refused({ resource: ['memory=1g'], memory: '1g' }, /memory is given twice/);
   refused({ resource: ['memory=1g', 'memory=2g'] }, /memory is given twice/);
@@ -151,4 +152,11 @@ test('memory and processors are numbers within bounds', () => {
   ] as const) {
     refused(flags, message);
   }
+});
+
+test('--allow device= is no device rather than every one', () => {
+  const allow = (text: string) =>
+    makeBuildRequest('.', { ...buildDefaults, allow: [text] }, {}, '/').allowDevices;
+  assert.deepEqual(allow('device'), { all: true, names: [] });
+  assert.throws(() => allow('device='), { code: 'usage', message: '--allow device= names no device' });
 });

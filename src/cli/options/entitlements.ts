@@ -23,8 +23,12 @@ export function entitlements(texts: readonly string[]): Pick<BuildRequest, 'allo
 
 /** @returns undefined for every device */
 function deviceOf(text: string): DeviceAllowance['names'][number] | undefined {
+  if (text === 'device') return undefined;
   const spec = text.slice('device='.length);
-  if (spec === '') return undefined;
+  // As `--allow device=$NAME` has it where the variable is not set: that is not every device.
+  if (spec === '') {
+    throw usage('--allow device= names no device', `${nameHint}; --allow device is for every device`);
+  }
   const fields = csvFields(spec);
   const shown = `--allow ${printable(text)}`;
   if ('problem' in fields) throw usage(`${shown} cannot be read: ${fields.problem}`);

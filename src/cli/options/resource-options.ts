@@ -71,11 +71,11 @@ function byKeys({ resource, ...flags }: ResourceFlags): Partial<ResourceFlags> {
   for (const text of resource.flatMap(each => each.split(/,(?=[a-z-]+=)/))) {
     const at = text.indexOf('=');
     const key = text.slice(0, at);
-    if (at < 1 || !isResourceKey(key)) {
-      throw usage(
-        `--resource ${printable(text)} is not key=value`,
-        didYouMean(key, Object.keys(resourceKeys)) ?? `keys: ${Object.keys(resourceKeys).join(', ')}`,
-      );
+    const keys = Object.keys(resourceKeys);
+    const known = `keys: ${keys.join(', ')}`;
+    if (at < 1) throw usage(`--resource ${text === '' ? '""' : printable(text)} is not key=value`, known);
+    if (!isResourceKey(key)) {
+      throw usage(`--resource has no key ${printable(key)}`, didYouMean(key, keys) ?? known);
     }
     const name = resourceKeys[key];
     if (flags[name] !== undefined || values[name] !== undefined) throw usage(`${key} is given twice`);

@@ -1,5 +1,14 @@
 // Which capabilities a step gets: Docker's default ones or all, changed by --cap-add and --cap-drop.
+import { readOr } from '../host/probe.ts';
 import { type Capability, capabilityNames, defaultCapabilities } from './defaults.ts';
+
+/** With these, what is root without namespaces could leave its root, make any device, or mount things on the machine. */
+export const withheldWithoutNamespaces = ['SYS_CHROOT', 'MKNOD', 'SYS_ADMIN'] as const;
+
+/** Number of the last capability that the kernel knows. */
+export function lastCapability(): number {
+  return Number(readOr('/proc/sys/kernel/cap_last_cap', String(capabilityNames.length - 1)));
+}
 
 /** `ALL` stands for every capability: to be added, of those that slipway has itself. */
 export type CapabilityWord = Capability | 'ALL';

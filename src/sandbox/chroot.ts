@@ -1,15 +1,15 @@
 // The rung for root without mount rights, as in an ordinary container: chroot(2), capabilities and limits, but no
 // namespaces. What a step is lent is put in its place (lend.ts), /proc is empty, /dev holds a few devices where they may
 // be made. It keeps an honest step in order; it is no boundary against a hostile one.
-import { chmodSync, lstatSync, mkdirSync, mkdtempSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
+import { chmodSync, mkdirSync, mkdtempSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
-import { dirname, join } from 'node:path';
+import { join } from 'node:path';
 import { BuildError } from '../errors.ts';
 import { cwdFd, tryMknodAt } from '../host/fs-calls.ts';
-import { effectiveCapabilities, hasCapability, readOr } from '../host/probe.ts';
+import { effectiveCapabilities, hasCapability } from '../host/probe.ts';
 import { throwIfInterrupted } from '../host/process.ts';
-import { capabilityBits } from './capabilities.ts';
-import { capabilityNames, defaultDevices, deviceLinks } from './defaults.ts';
+import { capabilityBits, lastCapability, withheldWithoutNamespaces } from './capabilities.ts';
+import { defaultDevices, deviceLinks } from './defaults.ts';
 import { checkSettings, openStepCgroup, refuseSettings, seccompFor } from './demands.ts';
 import { mayMakeDevices } from './given.ts';
 import { boundingSteps, commandSteps, type Isolation, limitSteps } from './launcher/isolate.ts';
@@ -32,8 +32,6 @@ const CAP_SYS_ADMIN = 21;
 const F_SETFD = 2;
 const FD_CLOEXEC = 1;
 const S_IFCHR = 0o020000;
-/** With these, a root process could leave the new root, make any device, or mount things on the machine. */
-const withheld = ['SYS_CHROOT', 'MKNOD', 'SYS_ADMIN'] as const;
 
 /** A sandbox that needs root and nothing else. The root file system lies on one file system with its parent directory. */
 export function chrootSandbox(): Sandbox {
@@ -64,7 +62,7 @@ function rungFor({ noNewPrivileges }: StepSettings): Rung {
         : { seccompProfile: 'a filter needs CAP_SYS_ADMIN, or --security-opt no-new-privileges beside it' }),
     },
     withheld: {
-      names: withheld,
+      names: withheldWithoutNamespaces,
       why: 'with it, a step could leave its root, reach any device, or mount what then stays',
     },
   };
@@ -135,11 +133,7 @@ function furnish(request: SandboxRequest, dir: string): () => void {
       target: checkTarget(targets[i] ?? '/', mount),
       fill: fillOf(mount),
     }));
-    const isInDev = ({ target }: Loan) => target.startsWith('/dev/');
-    lent = lend(request.rootfs, [
-      { target: '/dev', fill: place => fillDev(place, loans.filter(isInDev)) },
-      ...loans.filter(loan => !isInDev(loan)),
-    ]);
+    lent = lend(request.rootfs, [{ target: '/dev', fill: fillDev }, ...loans]);
     ensureCwd(request, targets);
     return undo;
   } catch (error) {
@@ -149,7 +143,7 @@ function furnish(request: SandboxRequest, dir: string): () => void {
 }
 
 /** Where devices may not be made, an empty file stands for /dev/null: what is written to it goes away with it. */
-function fillDev(dev: string, below: readonly Loan[]): ReturnType<Fill> {
+function fillDev(dev: string): ReturnType<Fill> {
   mkdirSync(dev);
   chmodSync(dev, 0o755);
   for (const [name, major, minor] of defaultDevices) {
@@ -161,18 +155,7 @@ function fillDev(dev: string, below: readonly Loan[]): ReturnType<Fill> {
   for (const [name, target] of deviceLinks) if (name !== 'ptmx') symlinkSync(target, `${dev}/${name}`);
   mkdirSync(`${dev}/shm`);
   chmodSync(`${dev}/shm`, 0o1777);
-  const clearing = below.map(({ target, fill }) => {
-    const path = target.slice('/dev'.length);
-    mkdirSync(dirname(dev + path), { recursive: true });
-    // Another device of this name; a directory is somebody's, and stays.
-    if (lstatSync(dev + path, { throwIfNoEntry: false })?.isDirectory() !== true)
-      rmSync(dev + path, { force: true });
-    const clear = fill(dev + path);
-    return (again: string) => clear(again + path);
-  });
-  return again => {
-    for (const clear of clearing) clear(again);
-  };
+  return () => {};
 }
 
 function chrootSteps(
@@ -185,8 +168,8 @@ function chrootSteps(
   const seccomp = profile === undefined ? undefined : filterProgram(profile, process.arch);
   const machine: Isolation = {
     openFiles: mostOpenFiles(),
-    lastCapability: Number(readOr('/proc/sys/kernel/cap_last_cap', String(capabilityNames.length - 1))),
-    available: effectiveCapabilities() & ~capabilityBits(withheld),
+    lastCapability: lastCapability(),
+    available: effectiveCapabilities() & ~capabilityBits(withheldWithoutNamespaces),
     masked: [],
     readonlyPaths: [],
     tie: dieWithParent,

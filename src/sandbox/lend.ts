@@ -93,11 +93,22 @@ function tookAway(cause?: unknown): BuildError {
   });
 }
 
-/** A place within something that was lent before may be missing there; it is made, and stays. */
+/**
+ * A place within something that was lent before may be missing there; it is made, and stays.
+ * @throws BuildError `run` when there is a link on the way, whose target somebody else may use at the same time
+ */
 function ensurePlace(rootfs: string, target: string): void {
   const root = openRoot(rootfs);
   try {
-    walkInRoot(root, Buffer.from(target).toString('latin1'), makeDirectory);
+    const wanted = Buffer.from(target.slice(1)).toString('latin1');
+    const { path } = walkInRoot(root, `/${wanted}`, makeDirectory);
+    if (path === wanted) return;
+    const where = printable(`/${Buffer.from(path, 'latin1').toString()}`);
+    throw new BuildError(
+      'run',
+      `nothing can be mounted on ${printable(target)}: a link in the mount around it leads to ${where}`,
+      { hint: 'links in a mount can be followed with --isolation=oci or namespace (slipway info)' },
+    );
   } finally {
     closeSync(root);
   }

@@ -6,8 +6,9 @@ import { join } from 'node:path';
 import { BuildError } from '../errors.ts';
 import { inUserNamespace, mappedIds } from '../host/ids.ts';
 import { bindMount, mountKernel, mountTmpfs, unmount } from '../host/mount.ts';
-import { effectiveCapabilities, readOr } from '../host/probe.ts';
+import { effectiveCapabilities } from '../host/probe.ts';
 import { throwIfInterrupted } from '../host/process.ts';
+import { lastCapability } from './capabilities.ts';
 import { hasUnifiedCgroups } from './cgroups.ts';
 import { defaultDevices, deviceLinks, shmSize } from './defaults.ts';
 import { checkSettings, openStepCgroup, refuseSettings, seccompFor } from './demands.ts';
@@ -100,7 +101,7 @@ function lookAtMachine(request: SandboxRequest): Isolation {
     openFiles: mostOpenFiles(),
     userNamespace: inUserNamespace(),
     singleId: mappedIds('gid') === 1,
-    lastCapability: Number(readOr('/proc/sys/kernel/cap_last_cap', '40')),
+    lastCapability: lastCapability(),
     available: effectiveCapabilities(),
     masked: guardedPaths.masked.flatMap(path => {
       const stat = look(path);

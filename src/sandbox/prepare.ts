@@ -232,20 +232,13 @@ function outermost(mount: SandboxMount, all: readonly SandboxMount[]): SandboxMo
 
 /**
  * Mounts within what is mounted, before anybody else can look: what lies there may belong to other steps too, which could
- * lead a runtime astray that goes by paths. A mount point that is missing is made, and stays.
+ * lead a runtime astray that goes by paths.
  */
 function mountWithin(outer: PreparedMount, parent: SandboxMount, mount: SandboxMount): void {
   const root = openRoot(outer.source ?? '');
-  const path = Buffer.from(mount.target.slice(parent.target.length)).toString('latin1');
   try {
-    let isNew = false;
-    const end = walkInRoot(root, path, (fd, name, below, last) => {
-      isNew = true;
-      if (!last || mount.isFile !== true) return makeDirectory(fd, name, below, last);
-      writeFileSync(inDirectory(fd, name), '', { flag: 'wx' });
-      return 'other';
-    });
-    withLiteral(root, end.path, fd => {
+    const { path, isNew } = makePlaceWithin(root, mount, parent);
+    withLiteral(root, path, fd => {
       putOn(fd, mount, isNew ? newTmpfs : statSync(`/proc/self/fd/${fd}`).mode & 0o7777);
     });
   } catch (error) {
@@ -253,6 +246,27 @@ function mountWithin(outer: PreparedMount, parent: SandboxMount, mount: SandboxM
   } finally {
     closeSync(root);
   }
+}
+
+/**
+ * Finds the place of a mount that lies in another. One that is missing is made, and stays.
+ * @param root what is mounted by `parent`, opened
+ * @returns a literal path below root
+ */
+export function makePlaceWithin(
+  root: number,
+  { target, isFile }: SandboxMount,
+  parent: Pick<SandboxMount, 'target'>,
+): { readonly path: string; readonly isNew: boolean } {
+  const wanted = Buffer.from(target.slice(parent.target.length)).toString('latin1');
+  let isNew = false;
+  const { path } = walkInRoot(root, wanted, (fd, name, below, last) => {
+    isNew = true;
+    if (!last || isFile !== true) return makeDirectory(fd, name, below, last);
+    writeFileSync(inDirectory(fd, name), '', { flag: 'wx' });
+    return 'other';
+  });
+  return { path, isNew };
 }
 
 function noPlace(mount: SandboxMount, parent: SandboxMount): BuildError {

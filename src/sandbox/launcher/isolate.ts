@@ -177,12 +177,15 @@ export function limit(value: number): Buffer {
   return Buffer.from(new BigUint64Array([BigInt(value), BigInt(value)]).buffer);
 }
 
-function granted(request: SandboxRequest, machine: Isolation): bigint {
+/** What decides which capabilities there are. */
+export type Rights = Pick<Isolation, 'available' | 'lastCapability'>;
+
+function granted(request: SandboxRequest, machine: Rights): bigint {
   return capabilityBits(grantedCapabilities(request, machine.available));
 }
 
 /** Takes away for good what is not granted. */
-export function boundingSteps(request: SandboxRequest, machine: Isolation): readonly LauncherStep[] {
+export function boundingSteps(request: SandboxRequest, machine: Rights): readonly LauncherStep[] {
   const kept = granted(request, machine);
   const all = Array.from({ length: machine.lastCapability + 1 }, (_, number) => number);
   return all
@@ -200,14 +203,21 @@ export function commandSteps(request: SandboxRequest, machine: Isolation): reado
     ...(machine.seccomp === undefined ? [] : seccompSteps(machine.seccomp)),
     ...(machine.singleId === true ? [] : [setGroups(groups)]),
     named('set the group', call('setresgid', request.gid, request.gid, request.gid)),
-    named('set capabilities', call('capset', ...capabilitySets(granted(request, machine)))),
+    capabilityStep(request, machine),
     named('set the user', call('setresuid', request.uid, request.uid, request.uid)),
     ...(machine.tie === undefined ? [] : [machine.tie]),
     ...executeSteps(request),
   ];
 }
 
-export function noNewPrivilegesSteps({ noNewPrivileges }: SandboxRequest): readonly LauncherStep[] {
+/** Leaves root what is granted; another user loses it with the change of user. */
+export function capabilityStep(request: SandboxRequest, machine: Rights): LauncherStep {
+  return named('set capabilities', call('capset', ...capabilitySets(granted(request, machine))));
+}
+
+export function noNewPrivilegesSteps({
+  noNewPrivileges,
+}: Pick<SandboxRequest, 'noNewPrivileges'>): readonly LauncherStep[] {
   if (noNewPrivileges !== true) return [];
   return [named('refuse new privileges', call('prctl', PR.setNoNewPrivileges, 1, 0, 0, 0))];
 }

@@ -57,9 +57,10 @@ export class LmdbMeta implements Meta {
     }
   }
 
-  damaged(): readonly string[] {
+  damaged(space?: MetaSpace): readonly string[] {
     const found: string[] = [];
-    for (const { key, value } of this.#db.getRange({})) {
+    const range = space === undefined ? {} : { start: `${space}/`, end: `${space}/\uffff` };
+    for (const { key, value } of this.#db.getRange(range)) {
       if (!this.#pending.has(key) && decode(value) === undefined) found.push(key);
     }
     return found;

@@ -62,7 +62,8 @@ async function assemble(root: string, options: OpenOptions): Promise<Store> {
   const { meta, isNew, lock } = await openMetaOrRenew(root, options.onWarning ?? (() => {}));
   const session = new Session(root);
   const names = new MetaNames(root, meta, now);
-  if (isNew) names.restore(readIndex(root));
+  // A name that is lost would take its image with it. index.json is written anew with the next name.
+  if (isNew || meta.damaged('names').length > 0) names.restore(readIndex(root));
   if (!exists(join(root, 'index.json'))) names.writeIndex();
   return {
     root,

@@ -57,8 +57,8 @@ export interface Meta {
   /** In key order, keys that start with `prefix`. */
   entries(space: MetaSpace, prefix?: string): Iterable<readonly [string, unknown]>;
   flush(): Promise<void>;
-  /** `space/key` of values that are there and do not read as what was written. */
-  damaged(): readonly string[];
+  /** `space/key` of values that are there and do not read as what was written. @param space default: everywhere */
+  damaged(space?: MetaSpace): readonly string[];
   /** Removes a value by its full name, as {@link damaged} gives it. */
   forget(fullKey: string): void;
   /** Resolves when other processes see what was written here; sooner than {@link flush}, and not yet durable. */

@@ -149,6 +149,22 @@ describe('slipway system verify', () => {
     await slipway.must(['system', 'verify']);
   });
 
+  it('finds the name of an image again that lost its checksum', async () => {
+    using slipway = registry.slipway();
+    const { image } = await built(slipway);
+    const names = async () =>
+      (await slipway.must(['images', '--no-trunc', '--format', '{{.Tag}} {{.ID}}'])).stdout;
+    const before = await names();
+    assert.match(before, new RegExp(image));
+    await setFact(slipway, 'names/docker.io/library/x:latest', 'deadbeef{}');
+    await slipway.must(['tag', `${image}`, 'y']);
+    await slipway.must(['rmi', 'y']);
+    assert.equal(await names(), before);
+    await slipway.must(['system', 'verify', '--repair']);
+    await slipway.must(['prune', '-a', '-f']);
+    assert.equal(await names(), before);
+  });
+
   it('names the image that lacks something', async () => {
     using slipway = registry.slipway();
     const { layer, layerPath, build, image } = await built(slipway);

@@ -13,6 +13,7 @@ import {
 import { loadImages } from '../load/image-file.ts';
 import type { BaseRequest } from '../plan/steps.ts';
 import type { ResolvedImage } from '../registry/registry.ts';
+import { mayBeElsewhere } from '../registry/short-names.ts';
 import { readImage, type StoredImage } from '../store/images.ts';
 import type { Store } from '../store/store.ts';
 import type { PullPolicy } from './request.ts';
@@ -21,6 +22,8 @@ import type { BaseFinder, BaseImage } from './tools.ts';
 export interface FinderParts {
   readonly store: Store;
   readonly layers: Layers;
+  /** What a name without a host may stand for, in order; that of Docker Hub unless something is configured. */
+  meanings(name: string): Promise<readonly Reference[]>;
   /** Resolves in a registry and puts manifest and config into the store. */
   resolveRemote(ref: Reference, request: BaseRequest, signal: AbortSignal): Promise<ResolvedImage>;
   readonly cwd: string;
@@ -31,16 +34,69 @@ export function makeBaseFinder(parts: FinderParts): BaseFinder {
     async find(request, pull, signal) {
       const file = parseFileReference(request.reference, parts.cwd);
       if (file) return fromFile(file, request, parts, signal);
-      const text = request.reference.replace(/^docker-image:\/\//, '');
-      const ref = withDefaultTag(parseReference(text));
-      return fromNameOrRegistry(ref, request, pull, parts, signal);
+      const full = /^docker-image:\/\/(.*)$/s.exec(request.reference)?.[1];
+      if (full === undefined) return fromName(request, pull, parts, signal);
+      return fromNameOrRegistry(withDefaultTag(parseReference(full)), request, pull, parts, signal);
     },
   };
+}
+
+/**
+ * By a name as it is written in a Dockerfile. What is here, or was found before, needs no look at the configuration;
+ * of several meanings the first that is somewhere counts. A registry that cannot be reached ends the search: what another
+ * one has under the name need not be the same.
+ */
+async function fromName(
+  request: BaseRequest,
+  pull: PullPolicy,
+  parts: FinderParts,
+  signal: AbortSignal,
+): Promise<BaseImage> {
+  const { meta } = parts.store;
+  const written = withDefaultTag(parseReference(request.reference));
+  const memo = `short name ${formatReference(written)}`;
+  const meant = pull === 'always' ? undefined : meta.get('misc', memo);
+  for (const ref of [written, ...(typeof meant === 'string' ? [parseReference(meant)] : [])]) {
+    const here = await fromStore(ref, request, pull, parts);
+    if (here) return here;
+  }
+  const meanings = (await parts.meanings(request.reference)).map(withDefaultTag);
+  let failure: unknown;
+  for (const ref of meanings) {
+    try {
+      const base = await fromNameOrRegistry(ref, request, pull, parts, signal);
+      if (ref.domain !== written.domain && !ref.digest) meta.set('misc', memo, formatReference(ref));
+      return base;
+    } catch (error) {
+      failure = error;
+      if (!mayBeElsewhere(error)) break;
+    }
+  }
+  throw failure;
 }
 
 /** What earlier builds found under a name, so that an unchanged build asks no registry. */
 function rememberedKey(ref: Reference, request: BaseRequest): string {
   return `base ${formatReference(ref)} ${request.id.slice(request.id.lastIndexOf('|') + 1)}`;
+}
+
+async function fromStore(
+  ref: Reference,
+  request: BaseRequest,
+  pull: PullPolicy,
+  parts: FinderParts,
+): Promise<BaseImage | undefined> {
+  const { store } = parts;
+  const name = formatReference(ref);
+  const given = store.names.get(name);
+  // A name that was given here (by -t) means the image built here, whatever a registry has under it; what a file that
+  // was loaded calls its images means nothing (RG-13).
+  const named = given?.from === 'file' ? undefined : given;
+  const known =
+    named?.descriptor ?? (store.meta.get('misc', rememberedKey(ref, request)) as Descriptor | undefined);
+  if (!known || (pull === 'always' && named?.from !== 'here')) return undefined;
+  const image = await tryRead(store, known, request);
+  return image && adopt(name, image, parts, true);
 }
 
 async function fromNameOrRegistry(
@@ -50,19 +106,12 @@ async function fromNameOrRegistry(
   parts: FinderParts,
   signal: AbortSignal,
 ): Promise<BaseImage> {
+  const here = await fromStore(ref, request, pull, parts);
+  if (here) return here;
   const { store } = parts;
   const name = formatReference(ref);
-  const given = store.names.get(name);
-  // A name that was given here (by -t) means the image built here, whatever a registry has under it; what a file that
-  // was loaded calls its images means nothing (RG-13).
-  const named = given?.from === 'file' ? undefined : given;
-  const known =
-    named?.descriptor ?? (store.meta.get('misc', rememberedKey(ref, request)) as Descriptor | undefined);
-  if (known && (pull !== 'always' || named?.from === 'here')) {
-    const image = await tryRead(store, known, request);
-    if (image) return adopt(name, image, parts, true);
-  }
   if (pull === 'never') {
+    const given = store.names.get(name);
     throw new BuildError('not-found', `the image ${request.reference} is not in the local store`, {
       hint: given
         ? `one of that name was loaded from a file, which FROM does not go by; slipway tag ${request.reference} ${request.reference} makes the name yours`

@@ -14,7 +14,7 @@ import type { Push, StreamBlob } from '../export/tools.ts';
 import { rootlessOf } from '../host/ids.ts';
 import type { Descriptor } from '../image/descriptor.ts';
 import { shortId } from '../image/digest.ts';
-import { parseReference, withDefaultTag } from '../image/reference.ts';
+import { parseReference, type Reference, withDefaultTag } from '../image/reference.ts';
 import type { ImageTools } from '../images/tools.ts';
 import { sharedPool } from '../layer/pool.ts';
 import { openLayers } from '../layer/store-layers.ts';
@@ -66,6 +66,12 @@ export async function openRegistriesFor(
 ): Promise<Registries> {
   const { openRegistries } = await import('../registry/registry.ts');
   return openRegistries({ ...given, ...placesFor(session) });
+}
+
+/** What a name without a host may stand for, by registries.conf, in order. No network is used. */
+export async function meaningsOf(session: Session, name: string): Promise<readonly Reference[]> {
+  const { openRegistriesConf } = await import('../registry/registries-conf.ts');
+  return openRegistriesConf({ ...placesFor(session), etc: '/etc' }).candidates(name);
 }
 
 /** Where this user's credentials and configuration are. */
@@ -127,6 +133,7 @@ export async function openTools(session: Session, command: Command, options: Wir
       store,
       layers,
       cwd: session.cwd,
+      meanings: name => meaningsOf(session, name),
       resolveRemote: async (ref, request, signal) => {
         const { pullImage } = await import('../registry/pull.ts');
         return pullImage(await network.registries(), store, ref, request.platform, signal);

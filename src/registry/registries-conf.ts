@@ -16,7 +16,10 @@ export interface RegistriesConf {
    */
   locate(repository: Repository, access: Access, reference: 'tag' | 'digest'): readonly Location[];
   isInsecure(host: string): boolean;
-  /** @throws BuildError `usage` when `name` is no reference */
+  /**
+   * What a short name may stand for: its alias, else one name per search registry, else Docker Hub.
+   * @throws BuildError `usage` when `name` is no reference
+   */
   candidates(name: string): readonly Reference[];
 }
 

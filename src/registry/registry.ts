@@ -94,8 +94,6 @@ export interface Registries {
     signal: AbortSignal,
     artifactType?: string,
   ): Promise<readonly Descriptor[]>;
-  /** What a short name may stand for, by registries.conf: its alias, else one name per search registry, else Docker Hub. */
-  candidates(name: string): readonly Reference[];
   /** Asks the registry whether it lets somebody in with these credentials. @throws BuildError `auth`, `network` */
   checkLogin(domain: string, username: string, password: string, signal: AbortSignal): Promise<void>;
   /** Ends idle connections. */
@@ -206,10 +204,6 @@ class ConfiguredRegistries implements Registries {
     artifactType?: string,
   ): Promise<readonly Descriptor[]> {
     return listReferrers(this.#endpoints, repository, digest, signal, artifactType);
-  }
-
-  candidates(name: string): readonly Reference[] {
-    return this.#conf.candidates(name);
   }
 
   async checkLogin(domain: string, username: string, password: string, signal: AbortSignal): Promise<void> {

@@ -40,7 +40,6 @@ export function testRegistries(options: Partial<RegistriesOptions> = {}): TestRe
     listTags: (...args) => registries.listTags(...args),
     listRepositories: (...args) => registries.listRepositories(...args),
     listReferrers: (...args) => registries.listReferrers(...args),
-    candidates: name => registries.candidates(name),
     checkLogin: (...args) => registries.checkLogin(...args),
     close: () => registries.close(),
     home,

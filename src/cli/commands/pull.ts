@@ -10,6 +10,7 @@ import {
   withDefaultTag,
 } from '../../image/reference.ts';
 import type { ImageTools } from '../../images/tools.ts';
+import { mayBeElsewhere } from '../../registry/short-names.ts';
 import { addContentTrust, type ContentTrustFlags, checkContentTrust } from '../options/content-trust.ts';
 import {
   addRegistryOptions,
@@ -43,23 +44,26 @@ export function definePull(program: Command, session: Session): void {
 
 async function pull(text: string, flags: PullFlags, session: Session, command: Command): Promise<void> {
   checkContentTrust(flags, session);
-  const asked = parseReference(text.replace(/^docker:\/\//, ''));
-  if (flags.allTags && (asked.tag || asked.digest)) {
+  const written = parseReference(text.replace(/^docker:\/\//, ''));
+  if (flags.allTags && (written.tag || written.digest)) {
     throw new BuildError('usage', 'a tag cannot be combined with --all-tags', {
       hint: 'name the repository alone',
     });
   }
   requireAuthFile(flags, session.cwd);
-  const given = registryOptions(flags, [asked.domain], session.cwd);
-  const [{ openImageTools }, platforms] = await Promise.all([
+  const [{ meaningsOf, openImageTools }, platforms] = await Promise.all([
     import('../wire.ts'),
     import('../../image/platform.ts'),
   ]);
   const platform = flags.platform ? platforms.parsePlatform(flags.platform) : platforms.hostPlatform();
+  const meanings = text.startsWith('docker://') ? [written] : await meaningsOf(session, text);
+  const hosts = meanings.map(({ domain }) => domain);
+  const given = registryOptions(flags, hosts, session.cwd);
   await using wired = await openImageTools(session, command, given);
   const tools = wired.images;
   const note = (line: string) => (flags.quiet ? undefined : session.err(`${line}\n`));
-  if (!flags.allTags && !asked.tag && !asked.digest) note('Using default tag: latest');
+  if (!flags.allTags && !written.tag && !written.digest) note('Using default tag: latest');
+  const asked = await firstThere(meanings, written, flags, tools);
   const all = await references(asked, flags, tools, note);
   const verified = await verify(all, flags, session, tools);
   for (const reference of all) {
@@ -76,6 +80,25 @@ async function pull(text: string, flags: PullFlags, session: Session, command: C
     if (!flags.allTags) session.out(`${name}\n`);
   }
   if (flags.allTags) session.out(`${formatReference(asked)}\n`);
+}
+
+/** The first of several meanings of a short name that a registry has. */
+async function firstThere(
+  meanings: readonly Reference[],
+  written: Reference,
+  flags: PullFlags,
+  { registries, signal }: ImageTools,
+): Promise<Reference> {
+  for (const reference of meanings.slice(0, -1)) {
+    try {
+      if (flags.allTags) await (await registries()).listTags(reference, signal);
+      else await (await registries()).fetchManifest(withDefaultTag(reference), signal);
+      return reference;
+    } catch (error) {
+      if (!mayBeElsewhere(error)) throw error;
+    }
+  }
+  return meanings.at(-1) ?? written;
 }
 
 async function references(

@@ -151,9 +151,9 @@ export function readBlob(blob: Descriptor, store: Store): AsyncIterable<Buffer> 
   return createReadStream(path, { highWaterMark: chunkBytes });
 }
 
-function damaged(blob: Descriptor, path: string | undefined): BuildError {
+function damaged(blob: Descriptor, path?: string): BuildError {
   return new BuildError('store', `the blob ${blob.digest} in the store is damaged`, {
-    hint: `remove ${path ?? 'it'} and build again`,
+    hint: 'slipway system verify --repair removes it; it is then made or fetched again',
     facts: { damaged: blob.digest, expected: blob.digest, path },
   });
 }

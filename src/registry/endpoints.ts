@@ -96,7 +96,7 @@ export class Endpoints {
 
 /**
  * Tries places in order until one succeeds.
- * @throws the last place's error, that of the registry itself, with what the mirrors said in `output`
+ * @throws the last place's error, that of the registry itself, with what the mirrors said in `output`; what fails here, at once
  */
 export async function firstThatWorks<T>(
   places: readonly Endpoint[],
@@ -109,6 +109,7 @@ export async function firstThatWorks<T>(
       return await attempt(place);
     } catch (error) {
       signal.throwIfAborted();
+      if (error instanceof BuildError && error.code === 'store') throw error; // no other place mends a full disk
       if (i === places.length - 1) throw withNotes(error, notes);
       notes.push(`mirror ${place.shown}: ${messageOf(error)}`);
     }

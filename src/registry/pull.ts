@@ -1,7 +1,7 @@
 // From a registry into the store: manifest and config at once, layers when somebody reads them. The store remembers
 // which repositories have a blob (its origins), so that it can still be fetched in a later process.
 import { type FileHandle, open as openFile } from 'node:fs/promises';
-import { BuildError } from '../errors.ts';
+import { BuildError, errnoOf, messageOf } from '../errors.ts';
 import { type Emit, silent } from '../events.ts';
 import type { Descriptor } from '../image/descriptor.ts';
 import type { Digest } from '../image/digest.ts';
@@ -158,7 +158,10 @@ export function fileSink(file: FileHandle): BlobSink {
     async write(chunk) {
       for (let done = 0; done < chunk.length; ) {
         const { bytesWritten } = await file.write(chunk, done, chunk.length - done, position).catch(cause => {
-          throw new BuildError('store', 'a blob cannot be written to the store', { cause });
+          const full = ['ENOSPC', 'EDQUOT'].includes(errnoOf(cause) ?? '');
+          const why = full ? 'no space left on the device' : messageOf(cause);
+          const hint = full ? { hint: 'slipway prune frees what no image needs' } : {};
+          throw new BuildError('store', `a blob cannot be written to the store: ${why}`, { cause, ...hint });
         });
         done += bytesWritten;
         position += bytesWritten;

@@ -2,12 +2,14 @@
 import assert from 'node:assert/strict';
 import { randomBytes } from 'node:crypto';
 import { mkdirSync, writeFileSync } from 'node:fs';
+import { open } from 'node:fs/promises';
 import { join } from 'node:path';
 import { describe, it } from 'node:test';
 import { gzipSync } from 'node:zlib';
 import type { Descriptor } from '../../src/image/descriptor.ts';
 import { parseDigest } from '../../src/image/digest.ts';
 import { mediaTypes } from '../../src/image/media-type.ts';
+import { fileSink } from '../../src/registry/pull.ts';
 import type { RegistriesOptions } from '../../src/registry/registry.ts';
 import { type Exchange, MemoryRegistry } from '../support/memory-registry.ts';
 import { MemorySink, never, testRegistries } from '../support/registries.ts';
@@ -263,6 +265,25 @@ describe('a download', () => {
       ),
     );
     assert.equal(most, 4);
+  });
+
+  it('that finds no room here is not asked for elsewhere, and says that there is none', async () => {
+    await using mirror = await new MemoryRegistry().start();
+    await using t = await setUp();
+    mirror.addBlob('cache/app', bytes);
+    const conf = join(t.registries.home, 'etc/containers');
+    mkdirSync(conf, { recursive: true });
+    writeFileSync(
+      join(conf, 'registries.conf'),
+      `[[registry]]\nlocation = "${t.registry.host}"\n[[registry.mirror]]\nlocation = "${mirror.host}/cache"\n`,
+    );
+    await using full = await open('/dev/full', 'w');
+    const app = { domain: t.registry.host, path: 'app' };
+    await assert.rejects(t.registries.download(app, t.descriptor, fileSink(full), never), {
+      code: 'store',
+      message: 'a blob cannot be written to the store: no space left on the device',
+    });
+    assert.deepEqual([mirror.log.length, t.registry.log.length], [1, 0]);
   });
 
   it('comes from a mirror first, and from the next place when the mirror is damaged', async () => {

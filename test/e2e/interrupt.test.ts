@@ -7,7 +7,8 @@ import { join } from 'node:path';
 import { test } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { baseImages } from '../support/base-registry.ts';
-import { type Program, program } from '../support/program.ts';
+import { writeContext } from '../support/images.ts';
+import { type Program, program, run } from '../support/program.ts';
 import { repoRoot } from '../support/repo.ts';
 
 const registry = baseImages();
@@ -113,5 +114,31 @@ for (const isolation of ['oci', 'namespace', 'chroot', 'proot']) {
     const lines = Array.from({ length: 20_000 }, (_, i) => `${i + 1}\n`).join('');
     const { stdout } = await slipway.must(['logs', '2']);
     assert.ok(stdout.startsWith(`${lines}last words\n`), stdout.slice(-200));
+  });
+}
+
+for (const [columns, seen] of [
+  [0, 'it runs\r'],
+  [1, 'it runs'],
+  [80, '| it runs'],
+] as const) {
+  test(`on a terminal of ${columns} columns progress is shown, and ctrl-C stops the build`, async () => {
+    using slipway = registry.slipway();
+    const dir = writeContext(slipway, { Dockerfile: 'FROM busybox\nRUN echo it runs; sleep 54321\n' });
+    const ended = await run(
+      [
+        ...[
+          'python3',
+          join(repoRoot, 'test/support/on-terminal.py'),
+          String(columns),
+          seen,
+          process.execPath,
+        ],
+        ...[join(repoRoot, 'bin/slipway.js'), '--root', slipway.store, 'build', dir],
+      ],
+      { env: { CONTAINERS_REGISTRIES_CONF: registry.registriesConf, TERM: 'xterm', CI: undefined } },
+    );
+    assert.match(ended.stdout, /error: interrupted/);
+    assert.match(ended.stdout, /\nended with 130\n$/);
   });
 }

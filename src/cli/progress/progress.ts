@@ -7,7 +7,9 @@ export const progressModes: readonly string[] = ['auto', 'plain', 'tty', 'quiet'
 
 /** @param mode auto is `tty` when the sink is a terminal, `plain` otherwise */
 export async function openProgress(mode: ProgressMode, sink: ProgressSink): Promise<Progress> {
-  const chosen = mode === 'auto' ? (sink.isTTY ? 'tty' : 'plain') : mode;
+  const wanted = mode === 'auto' ? (sink.isTTY ? 'tty' : 'plain') : mode;
+  // A terminal that nobody gave a size has no columns (expect, ssh -tt, CI runners). In it, ora never ends to count lines.
+  const chosen = wanted === 'tty' && sink.columns === 0 ? 'plain' : wanted;
   switch (chosen) {
     case 'tty':
       return (await import('./tty.ts')).ttyProgress(sink);

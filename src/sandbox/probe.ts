@@ -43,6 +43,8 @@ interface Candidate {
   readonly label: string;
   /** What the remembered answer depends on. */
   readonly identity: string;
+  /** It is not worth a line when the candidate before it works. */
+  readonly onlyAfterFailure?: boolean;
   /** @throws BuildError `sandbox` with the reason when it cannot work */
   make(): Promise<Sandbox>;
 }
@@ -86,6 +88,7 @@ export async function describeMachine(
 ): Promise<readonly RungReport[]> {
   const reports: RungReport[] = [];
   for (const candidate of listCandidates(options.path)) {
+    if (candidate.onlyAfterFailure === true && reports.at(-1)?.works === true) continue;
     const { sandbox, reason } = await tryCandidate(candidate, options.signal);
     const description = sandbox?.description ?? candidate.label;
     const why = reason === undefined ? {} : { reason };
@@ -114,7 +117,7 @@ function listCandidates(path = process.env.PATH): readonly Candidate[] {
     ociCandidate('crun', path),
     namespaceCandidate(),
     chrootCandidate(),
-    prootCandidate(path),
+    ...prootCandidates(path),
   ];
 }
 
@@ -148,21 +151,23 @@ function chrootCandidate(): Candidate {
   };
 }
 
-function prootCandidate(path: string | undefined): Candidate {
+/** With the second, proot watches every system call of a step. What it does to watch fewer fails on newer kernels. */
+function prootCandidates(path: string | undefined): readonly Candidate[] {
   const program = findProgram('proot', path);
-  return {
+  const candidate = (identity: string, watchesAll: boolean): Candidate => ({
     rung: 'proot',
-    label: 'proot (no security boundary)',
-    identity: program === undefined ? '' : `proot ${stamp(program)}`,
+    label: `proot${watchesAll ? ' without acceleration' : ''} (no security boundary)`,
+    identity: program === undefined ? '' : `${identity} ${stamp(program)}`,
+    ...(watchesAll ? { onlyAfterFailure: true } : {}),
     async make() {
       if (program === undefined) throw new BuildError('sandbox', 'proot is not installed');
       const answer = (await askProgram([program, '--version'])).stdout.toString('latin1');
-      return prootSandbox({
-        program,
-        version: /\bv?(\d+\.\d[\w.]*)/.exec(answer)?.[1] ?? 'of unknown version',
-      });
+      const version = /\bv?(\d+\.\d[\w.]*)/.exec(answer)?.[1] ?? 'of unknown version';
+      return prootSandbox({ program, version, watchesAll });
     },
-  };
+  });
+  const usual = candidate('proot', false);
+  return program === undefined ? [usual] : [usual, candidate('proot, unaccelerated', true)];
 }
 
 /** runc: a line `libseccomp: 2.5.4`; crun: the word `+SECCOMP`. */

@@ -100,6 +100,8 @@ export interface ProotOptions {
   readonly program: string;
   /** As it says itself. */
   readonly version: string;
+  /** It gets no help of a filter of system calls, which needs a kernel that it knows. Default: it may. */
+  readonly watchesAll?: boolean;
 }
 
 /** A sandbox that needs no rights at all. */
@@ -328,7 +330,7 @@ interface Machine {
 
 function prootSteps(
   request: SandboxRequest,
-  { program }: ProotOptions,
+  { program, watchesAll }: ProotOptions,
   { binds, mark, cgroup, dir, lastFd }: Machine,
 ): readonly LauncherStep[] {
   const argv = [
@@ -338,6 +340,11 @@ function prootSteps(
     // What root may write in /sys would change the machine.
     ...['/proc', ...(process.geteuid?.() === 0 ? [] : ['/sys']), ...binds].flatMap(bind => ['-b', bind]),
     starterPath,
+  ];
+  const env = [
+    `${tempVariable}=${dir}`,
+    'PROOT_DONT_POLLUTE_ROOTFS=1',
+    ...(watchesAll === true ? ['PROOT_NO_SECCOMP=1'] : []),
   ];
   return [
     ...tied(process.pid, lastFd),
@@ -350,6 +357,6 @@ function prootSteps(
     // Not the step's environment, which could name libraries of this machine: the starter gives that to the command.
     // proot 5.1.0 does not know the first variable: killed, it leaves an empty directory in /tmp. With the second one it
     // makes no places for mounts, in directories that somebody may just be swapping for links.
-    named(program, call('execve', program, argv, [`${tempVariable}=${dir}`, 'PROOT_DONT_POLLUTE_ROOTFS=1'])),
+    named(program, call('execve', program, argv, env)),
   ];
 }

@@ -37,6 +37,7 @@ import {
   limitSteps,
   noNewPrivilegesSteps,
   type Rights,
+  seccompSteps,
 } from './launcher/isolate.ts';
 import { attempt, call, type Launcher, type LauncherStep, makeLauncher, named } from './launcher/launcher.ts';
 import {
@@ -63,6 +64,7 @@ import {
 import { removeDir } from './remove-dir.ts';
 import type { Rung } from './rung.ts';
 import type { Sandbox, SandboxMount, SandboxRequest, SandboxResult } from './sandbox.ts';
+import { unwatchedFilter } from './seccomp/unwatched.ts';
 import type { StepCgroup } from './step-cgroup.ts';
 import { killStrays, makeStrayMark, type StrayMark, watchStrays } from './strays.ts';
 import { makeStubs } from './stubs.ts';
@@ -191,6 +193,7 @@ function makeStarter(request: SandboxRequest, dir: string, hasRules: boolean): S
       call('fcntl', starterFd, F_SETFD, FD_CLOEXEC),
       attempt('unlinkat', AT_FDCWD, starterPath, 0),
       ...(hasRules ? restrictSteps() : []),
+      ...unwatchedSteps(),
       ...rootSteps(request),
       { kind: 'fork', flags: 0, child: [dieWithParent, ...executeSteps(request)] },
     ],
@@ -227,6 +230,16 @@ function restrictSteps(): readonly LauncherStep[] {
     ...noNewPrivilegesSteps({ noNewPrivileges: !hasCapability(CAP_SYS_ADMIN) }),
     named('give up the rest of the machine', call(landlockRestrictSelf, rulesFd, 0)),
     call('close', rulesFd),
+  ];
+}
+
+/** Calls that proot does not know would pass it by. */
+function unwatchedSteps(): readonly LauncherStep[] {
+  const filter = unwatchedFilter(process.arch);
+  if (filter === undefined) return [];
+  return [
+    ...noNewPrivilegesSteps({ noNewPrivileges: !hasCapability(CAP_SYS_ADMIN) }),
+    ...seccompSteps(filter),
   ];
 }
 

@@ -6,7 +6,7 @@ import { join } from 'node:path';
 import { test } from 'node:test';
 import { type Somebody, somebody, type Who } from '../support/as-user.ts';
 import { baseImages } from '../support/base-registry.ts';
-import { writeContext } from '../support/images.ts';
+import { printedLines, writeContext } from '../support/images.ts';
 import { program, run } from '../support/program.ts';
 import { repoRoot } from '../support/repo.ts';
 
@@ -130,3 +130,17 @@ for (const [who, missing] of [
     await check(user.home, [], missing, user.wrap, who === 'subordinate ids');
   });
 }
+
+test('in every sandbox programs see the files of the image, whichever call they ask with', async () => {
+  using slipway = registry.slipway();
+  // GNU ls and stat ask statx, test -r asks faccessat2.
+  const command =
+    'echo four > /etc/passwd; stat -c %s /etc/passwd; echo x > /only-here; ls /only-here; stat -c %s /only-here; ' +
+    'test -r /only-here && test -w /only-here && echo mine; rm /usr/bin/dpkg; test -x /usr/bin/dpkg || echo gone';
+  const dir = writeContext(slipway, { Dockerfile: `FROM debian\nRUN ${command}\n` });
+  for (const isolation of ['oci', 'proot']) {
+    const flags = ['--no-cache', '--progress=plain', `--isolation=${isolation}`];
+    const { stderr } = await slipway.must(['build', ...flags, dir]);
+    assert.deepEqual(printedLines(stderr), ['5', '/only-here', '2', 'mine', 'gone'], isolation);
+  }
+});

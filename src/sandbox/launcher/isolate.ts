@@ -226,7 +226,8 @@ function setGroups(groups: readonly number[]): LauncherStep {
   return named('set groups', call('setgroups', groups.length, Buffer.from(new Uint32Array(groups).buffer)));
 }
 
-function seccompSteps(program: Buffer): readonly LauncherStep[] {
+/** Needs CAP_SYS_ADMIN or no new privileges. */
+export function seccompSteps(program: Buffer): readonly LauncherStep[] {
   const filter = { words: [program.length / 8, program] };
   return [
     named(

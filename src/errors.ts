@@ -121,3 +121,8 @@ export function printable(text: string): string {
 export function printableLines(text: string): string {
   return text.split('\n').map(printable).join('\n');
 }
+
+/** `text` without the user and the password of the web addresses in it. */
+export function withoutPasswords(text: string): string {
+  return text.replace(/\b(https?:\/\/)[^\s/?#@]*@/gi, '$1');
+}

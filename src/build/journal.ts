@@ -12,6 +12,7 @@ import { decodeFiles, type InputFile } from '../cache/input-files.ts';
 import type { CacheKey } from '../cache/key.ts';
 import type { StepRecord } from '../cache/records.ts';
 import { loadBytes, type StoredBytes } from '../cache/stored-bytes.ts';
+import { withoutPasswords } from '../errors.ts';
 import type { BuildRequest } from './request.ts';
 import type { Tools } from './tools.ts';
 
@@ -26,7 +27,7 @@ export class Journal {
     this.#tools = tools;
     this.#startedMs = tools.now();
     const isLocal = request.context !== '-' && !/^[a-z+]+:\/\/|^git@/i.test(request.context);
-    this.#context = isLocal ? resolve(request.cwd, request.context) : request.context;
+    this.#context = isLocal ? resolve(request.cwd, request.context) : withoutPasswords(request.context);
     const file =
       request.file === undefined || request.file === '-' ? request.file : resolve(request.cwd, request.file);
     this.#project = projectId(this.#context, file);

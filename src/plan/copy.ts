@@ -3,7 +3,7 @@
 
 import type { CopyInstruction, Heredoc, Text } from '../dockerfile/instructions.ts';
 import { expandHeredoc, expandPattern } from '../dockerfile/words.ts';
-import { printable } from '../errors.ts';
+import { printable, withoutPasswords } from '../errors.ts';
 import { at, invalid } from './problems.ts';
 import { resolveUse } from './sources.ts';
 import { expandText, joinPath, type StageContext, type StageState, workdirOf } from './state.ts';
@@ -140,5 +140,5 @@ function createdBy(
     }),
     dest,
   ];
-  return `${words.join(' ')} # buildkit`;
+  return withoutPasswords(`${words.join(' ')} # buildkit`);
 }

@@ -1,6 +1,7 @@
 // The line that people read while an instruction runs: `COPY package.json ./`, `RUN npm ci`.
 import type { Instruction } from '../dockerfile/instructions.ts';
 import { type Escape, expandWord } from '../dockerfile/words.ts';
+import { withoutPasswords } from '../errors.ts';
 import type { StageState } from './state.ts';
 
 /** Kinds whose text no variable is replaced in. */
@@ -20,9 +21,9 @@ export function displayOf(line: Instruction, state: StageState, escapeChar: Esca
   if (line.kind === 'run') return fillIn(text, state.scope.env) + heredocSummary(line.command);
   if (verbatim.has(line.kind)) return text;
   try {
-    return expandWord(text, state.scope.env, escapeChar).value;
+    return withoutPasswords(expandWord(text, state.scope.env, escapeChar).value);
   } catch {
-    return text;
+    return withoutPasswords(text);
   }
 }
 

@@ -18,9 +18,11 @@ import { digestOf } from '../../src/image/digest.ts';
 import { type Somebody, somebody, type Who } from '../support/as-user.ts';
 import { baseImages } from '../support/base-registry.ts';
 import { writeContext } from '../support/images.ts';
+import { makeTar } from '../support/make-tar.ts';
 import { type Ended, must, type Program, program, run } from '../support/program.ts';
 import { repoRoot } from '../support/repo.ts';
 import { showTree } from '../support/show-tree.ts';
+import { served } from '../support/web-server.ts';
 
 const registry = baseImages();
 
@@ -341,3 +343,40 @@ RUN --mount=type=secret,id=f,target=/deep/er/f cat /deep/er/f >&2; sleep 0.1; ca
     assert.notEqual(await traces([given]), '', 'what is looked for would be found');
   });
 }
+
+test('RT-25: the password of a URL is in no heading, history, record or message', async () => {
+  using slipway = atHome();
+  const archive = makeTar([
+    { name: 'Dockerfile', text: 'FROM scratch\nCOPY file /\n' },
+    { name: 'file', text: 'x' },
+  ]);
+  const withPassword = `Basic ${btoa('user:canary-word-2517')}`;
+  await served(
+    ({ url, headers }, response) => {
+      if (headers.authorization !== withPassword) response.statusCode = 401;
+      response.end(url === '/context.tar' ? archive : 'x');
+    },
+    async origin => {
+      const url = origin.replace('//', '//user:canary-word-2517@');
+      const added = (flags: string) =>
+        writeContext(slipway, { Dockerfile: `FROM scratch\nADD ${flags} ${url}/file /added\n` });
+      const layout = join(slipway.dir, 'layout');
+      const build = ['--debug', 'build', '--progress=plain', '-t', 'kept'];
+      const said = [await slipway.must([...build, `${url}/context.tar`])];
+      said.push(await slipway.must([...build, '-o', `type=oci,tar=false,dest=${layout}`, added('')]));
+      said.push(await slipway.must([...build, added('')]));
+      said.push(await slipway.run([...build, added(`--checksum=sha256:${'0'.repeat(64)}`)]));
+      assert.match(said.at(-1)?.stderr ?? '', /does not have the checksum/);
+      for (const command of [['logs'], ['cache', 'why'], ['history', '--no-trunc', 'kept']]) {
+        said.push(await slipway.run(command));
+      }
+      assert.match(said.at(-1)?.stdout ?? '', /ADD http:..127/);
+      for (const { stdout, stderr } of said) {
+        // Except where the line of the Dockerfile is shown as it is written.
+        const text = stdout + stderr.replaceAll(/^[> ]+\d+ \| .*$/gm, '');
+        assert.doesNotMatch(text, /canary-word-2517/);
+      }
+      assert.equal(await traces([slipway.store, layout]), '');
+    },
+  );
+});

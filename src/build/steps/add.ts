@@ -10,7 +10,7 @@ import { fetchGit, type GitCheckout } from '../../context/git.ts';
 import { type GitSource, parseGitUrl } from '../../context/git-url.ts';
 import type { ContextHelpers } from '../../context/open.ts';
 import { recognizeArchive, spoolTar } from '../../context/spool-tar.ts';
-import { BuildError, printable } from '../../errors.ts';
+import { BuildError, printable, withoutPasswords } from '../../errors.ts';
 import { openAgentProxy, type SshSource } from '../../host/ssh-agent.ts';
 import { makePrivateDir, removeTree, temporaryName } from '../../host/temp.ts';
 import { digestOf, isDigest } from '../../image/digest.ts';
@@ -86,12 +86,14 @@ async function bring(item: UrlItem, step: FetchFlags, scope: FetchScope, got: Go
   if (now.digest === got.digest) return;
   // Of a server that gives other bytes each time nothing can be remembered: the next build downloads them.
   scope.tools.store.meta?.delete('downloads', keyOf(item));
-  throw new BuildError('network', `${printable(item.url)} has changed while it was being added`, {
+  throw new BuildError('network', `${shown(item)} has changed while it was being added`, {
     range: item.range,
     hint: 'build again',
     facts: { expected: got.digest, found: now.digest },
   });
 }
+
+const shown = ({ url }: { readonly url: string }) => printable(withoutPasswords(url));
 
 /** The URL itself may hold a password. */
 const keyOf = (item: UrlItem) => digestOf(item.url);
@@ -126,7 +128,7 @@ export async function downloadItem(
   { to = join(scope.tools.store.tmp, temporaryName('add-')), remembered }: DownloadOptions = {},
 ): Promise<Got> {
   const { download } = scope.tools.contextHelpers;
-  if (!download) throw new BuildError('unsupported', `${printable(item.url)} cannot be downloaded here`);
+  if (!download) throw new BuildError('unsupported', `${shown(item)} cannot be downloaded here`);
   const authorize = authorizeHttp(scope.request?.secrets ?? new Map());
   const got = await download({
     ...{ url: item.url, to, signal: scope.signal, authorize },
@@ -158,15 +160,11 @@ async function checksumLike(wanted: string, content: ContentSource, sha256: stri
 }
 
 function mismatch(item: UrlItem, expected: string, found: string): BuildError {
-  return new BuildError(
-    'integrity',
-    `${printable(item.url)} does not have the checksum that --checksum asks for`,
-    {
-      range: item.range,
-      hint: `what was downloaded is ${found}`,
-      facts: { expected, found },
-    },
-  );
+  return new BuildError('integrity', `${shown(item)} does not have the checksum that --checksum asks for`, {
+    range: item.range,
+    hint: `what was downloaded is ${found}`,
+    facts: { expected, found },
+  });
 }
 
 /** The last component of the path, whatever the server calls the file: what Docker takes. */
@@ -185,7 +183,7 @@ async function fetchRepository(item: GitItem, step: CopyStep, scope: FetchScope)
   const checkout = await checkOutItem(item, step, scope);
   const { hashContents } = scope.tools.contextHelpers;
   const tree = openDirectory(checkout.root, {
-    description: printable(item.url),
+    description: shown(item),
     ...checkout.look,
     ...(hashContents ? { hashContents } : {}),
   });
@@ -228,13 +226,13 @@ async function agentOf(
 
 function gitSource(item: GitItem, step: FetchFlags): GitSource {
   const source = parseGitUrl(item.url);
-  if (source === undefined) throw new BuildError('dockerfile', `${printable(item.url)} is no git repository`);
+  if (source === undefined) throw new BuildError('dockerfile', `${shown(item)} is no git repository`);
   const { checksum } = step;
   if (checksum === undefined || checksum === source.checksum) return source;
   if (source.checksum === undefined && /^[0-9a-f]{7,64}$/.test(checksum)) return { ...source, checksum };
   throw new BuildError(
     'dockerfile',
-    `--checksum=${printable(checksum)} is not the commit of ${printable(item.url)}`,
+    `--checksum=${printable(checksum)} is not the commit of ${shown(item)}`,
     {
       range: item.range,
       hint: 'for git the checksum is a commit, given once',

@@ -124,12 +124,12 @@ class ArchiveTree implements FileTree {
   /** Where a name stands when the links on its way are followed; directories that are missing are made. */
   #place(path: BytePath): { parent: Map<string, Node>; path: BytePath; name: string } {
     const way: string[] = [];
-    const todo = path.split('/').reverse();
+    const ahead = path.split('/').reverse();
     for (let links = 0; ; ) {
-      const name = todo.pop() ?? '';
+      const name = ahead.pop() ?? '';
       if (name === '..') way.pop();
       if (name === '' || name === '.' || name === '..') {
-        if (todo.length > 0) continue;
+        if (ahead.length > 0) continue;
         throw new BuildError(
           'hostile',
           `a name in ${this.description} stands for its root: ${printable(showPath(path))}`,
@@ -137,7 +137,7 @@ class ArchiveTree implements FileTree {
       }
       const parent = this.#directory(way);
       const found = parent.get(name);
-      if (todo.length === 0) return { parent, path: [...way, name].join('/') as BytePath, name };
+      if (ahead.length === 0) return { parent, path: [...way, name].join('/') as BytePath, name };
       if (found?.entry.type !== 'symlink') {
         way.push(name);
         continue;
@@ -150,7 +150,7 @@ class ArchiveTree implements FileTree {
       }
       const text = found.entry.linkTarget ?? '';
       if (text.startsWith('/')) way.length = 0;
-      todo.push(
+      ahead.push(
         ...text
           .split('/')
           .filter(part => part !== '')

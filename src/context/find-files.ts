@@ -80,9 +80,9 @@ export function tooLarge(name: string): BuildError {
 /** What a path leads to when links are followed inside the tree. */
 function follow(tree: FileTree, path: BytePath): Entry | undefined {
   let at = '';
-  const todo = path.split('/').reverse();
-  for (let links = 0; todo.length > 0; ) {
-    const name = todo.pop() ?? '';
+  const ahead = path.split('/').reverse();
+  for (let links = 0; ahead.length > 0; ) {
+    const name = ahead.pop() ?? '';
     if (name === '' || name === '.') continue;
     if (name === '..') {
       at = at.slice(0, Math.max(0, at.lastIndexOf('/')));
@@ -98,7 +98,7 @@ function follow(tree: FileTree, path: BytePath): Entry | undefined {
     if (++links > maxLinks) return undefined;
     const text = entry.linkTarget ?? '';
     if (text.startsWith('/')) at = '';
-    todo.push(...text.split('/').reverse());
+    ahead.push(...text.split('/').reverse());
   }
   return tree.lookup(at as BytePath);
 }

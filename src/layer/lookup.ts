@@ -40,8 +40,8 @@ export function placePath(lookup: Lookup, path: BytePath, keepLast = false): Byt
 function walk(path: BytePath, { lookup, create, keepLast }: Walk): BytePath | undefined {
   let at = '';
   let links = 0;
-  const todo = path.split('/').reverse();
-  for (let name = todo.pop(); name !== undefined; name = todo.pop()) {
+  const ahead = path.split('/').reverse();
+  for (let name = ahead.pop(); name !== undefined; name = ahead.pop()) {
     if (!isDirectory(lookup, at, create)) return undefined;
     if (name === '' || name === '.') continue;
     if (name === '..') {
@@ -51,14 +51,14 @@ function walk(path: BytePath, { lookup, create, keepLast }: Walk): BytePath | un
     const next = joinPath(at, name);
     const found = lookup(next);
     if (!found && !create) return undefined;
-    if (found?.type !== 'symlink' || (keepLast && todo.length === 0)) {
+    if (found?.type !== 'symlink' || (keepLast && ahead.length === 0)) {
       at = next;
       continue;
     }
     if (++links > maxLinks) throw tooManyLinks(path);
     const text = found.linkTarget ?? '';
     if (text.startsWith('/')) at = '';
-    todo.push(...text.split('/').reverse());
+    ahead.push(...text.split('/').reverse());
   }
   return at as BytePath;
 }

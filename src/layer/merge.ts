@@ -145,24 +145,24 @@ class LayerMerge {
   /** A link may name another link, so they are set as their targets appear. */
   #linkAll(links: readonly LayerEntry[]): void {
     const own = new Set(links.map(link => link.path));
-    let todo = links;
-    while (todo.length > 0) {
+    let pending = links;
+    while (pending.length > 0) {
       const waiting: LayerEntry[] = [];
-      const open = new Set(todo.map(link => link.path));
-      for (const link of todo) {
+      const open = new Set(pending.map(link => link.path));
+      for (const link of pending) {
         const target = (link.linkTarget ?? '') as BytePath;
         const isLater = own.has(target) && open.has(target);
         if (isLater || !this.#link(link, target)) waiting.push(link);
         else open.delete(link.path);
       }
       const [stuck] = waiting;
-      if (stuck && waiting.length === todo.length) {
+      if (stuck && waiting.length === pending.length) {
         throw broken(
           `the hard link names "${shown(stuck.linkTarget ?? '')}", which is not a file of the image`,
           stuck.path,
         );
       }
-      todo = waiting;
+      pending = waiting;
     }
   }
 

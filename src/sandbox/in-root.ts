@@ -58,18 +58,18 @@ export type Missing = (parent: number, name: string, path: string, last: boolean
  * @throws BuildError `hostile` on a link loop or a component that is no directory; what `missing` throws
  */
 export function walkInRoot(root: number, path: string, missing: Missing): Walked {
-  const todo = path.split('/').reverse();
+  const ahead = path.split('/').reverse();
   let done: string[] = [];
   let kind: Walked['kind'] = 'directory';
-  for (let links = 0; todo.length > 0; ) {
-    const name = todo.pop();
+  for (let links = 0; ahead.length > 0; ) {
+    const name = ahead.pop();
     if (name === undefined || name === '' || name === '.') continue;
     if (kind !== 'directory') throw refuse(path, 'one of its parents is no directory');
     if (name === '..') {
       done.pop();
       continue;
     }
-    const last = todo.every(rest => rest === '' || rest === '.');
+    const last = ahead.every(rest => rest === '' || rest === '.');
     const found = stepInto(root, done.join('/'), name, last, missing);
     if (found.link === undefined) {
       done.push(name);
@@ -78,7 +78,7 @@ export function walkInRoot(root: number, path: string, missing: Missing): Walked
     }
     if (++links > MOST_LINKS) throw refuse(path, 'its symlinks make a loop');
     if (found.link.startsWith('/')) done = [];
-    todo.push(...found.link.split('/').reverse());
+    ahead.push(...found.link.split('/').reverse());
   }
   return { path: done.join('/'), kind };
 }

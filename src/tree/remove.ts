@@ -52,14 +52,14 @@ function grant(dirFd: number, name: string): void {
 export function removeContents(rootFd: number, keep?: Keep): void {
   const descent = new Descent(rootFd);
   /** Names still to do, for each level we are in. */
-  const todo: string[][] = [descent.names()];
+  const pending: string[][] = [descent.names()];
   try {
-    while (todo.length > 0) {
-      const name = todo.at(-1)?.pop();
+    while (pending.length > 0) {
+      const name = pending.at(-1)?.pop();
       if (name === undefined) {
-        todo.pop();
+        pending.pop();
         if (descent.depth > 0) leaveAndRemove(descent, keep);
-      } else if (!removeOne(descent, name, keep)) todo.push(descent.names());
+      } else if (!removeOne(descent, name, keep)) pending.push(descent.names());
     }
   } finally {
     descent.close();

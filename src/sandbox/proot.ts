@@ -192,8 +192,7 @@ function makeStarter(request: SandboxRequest, dir: string, hasRules: boolean): S
       dieWithParent,
       call('fcntl', starterFd, F_SETFD, FD_CLOEXEC),
       attempt('unlinkat', AT_FDCWD, starterPath, 0),
-      ...(hasRules ? restrictSteps() : []),
-      ...unwatchedSteps(),
+      ...confiningSteps(hasRules),
       ...rootSteps(request),
       { kind: 'fork', flags: 0, child: [dieWithParent, ...executeSteps(request)] },
     ],
@@ -224,22 +223,22 @@ function makeStarter(request: SandboxRequest, dir: string, hasRules: boolean): S
   };
 }
 
-/** Without CAP_SYS_ADMIN only who can get no new rights may do it; what proot watches for an ordinary user gets none. */
-function restrictSteps(): readonly LauncherStep[] {
-  return [
-    ...noNewPrivilegesSteps({ noNewPrivileges: !hasCapability(CAP_SYS_ADMIN) }),
-    named('give up the rest of the machine', call(landlockRestrictSelf, rulesFd, 0)),
-    call('close', rulesFd),
-  ];
-}
-
-/** Calls that proot does not know would pass it by. */
-function unwatchedSteps(): readonly LauncherStep[] {
+/**
+ * What the command may not get at: with rules, the files of the machine; and calls that proot does not know and that would
+ * pass it by. Without CAP_SYS_ADMIN only who can get no new rights may give up some; what proot watches for an ordinary
+ * user gets none anyway.
+ */
+function confiningSteps(hasRules: boolean): readonly LauncherStep[] {
   const filter = unwatchedFilter(process.arch);
-  if (filter === undefined) return [];
   return [
     ...noNewPrivilegesSteps({ noNewPrivileges: !hasCapability(CAP_SYS_ADMIN) }),
-    ...seccompSteps(filter),
+    ...(hasRules
+      ? [
+          named('give up the rest of the machine', call(landlockRestrictSelf, rulesFd, 0)),
+          call('close', rulesFd),
+        ]
+      : []),
+    ...(filter === undefined ? [] : seccompSteps(filter)),
   ];
 }
 
